@@ -1,0 +1,13 @@
+//! Envoy's external authorization API. Protobuf stops here: requests come in through [`request`], answers go out
+//! through [`response`], and no other module names a wire type.
+
+mod request;
+mod response;
+mod service;
+
+pub use request::{NotHttp, read_request};
+pub use response::{Denials, write_response};
+pub use service::AuthorizationService;
+
+/// The file descriptors of `envoy.service.auth.v3`, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("descriptors.bin");

@@ -1,0 +1,50 @@
+//! `envoy.service.auth.v3.Authorization`.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use tonic::{Request, Response, Status};
+
+use super::{Denials, read_request, write_response};
+use crate::relay::Relay;
+
+/// Answers Envoy's checks.
+#[derive(Clone)]
+pub struct AuthorizationService {
+    relay: Arc<Relay>,
+    denials: Denials,
+}
+
+impl AuthorizationService {
+    #[must_use]
+    pub fn new(relay: Arc<Relay>, denials: Denials) -> Self {
+        Self { relay, denials }
+    }
+
+    async fn answer(&self, check: CheckRequest) -> Result<CheckResponse, Status> {
+        let request = read_request(&check, &self.relay.limits)
+            .map_err(|not_http| Status::invalid_argument(not_http.to_string()))?;
+        let inbound: Vec<&str> =
+            request.as_ref().map(|request| request.fields.names().collect()).unwrap_or_default();
+        let decision = self.relay.check(request).await;
+        Ok(write_response(&decision, &inbound, self.denials))
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for AuthorizationService {
+    /// Decides about one request.
+    ///
+    /// The work runs on a task of its own: Envoy gives up after its timeout, and a claim that was made must be recorded
+    /// all the same. A panic ends that task only; Envoy sees an error, and denies unless its operator said otherwise.
+    #[allow(clippy::disallowed_methods)]
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let service = self.clone();
+        let check = request.into_inner();
+        tokio::spawn(async move { service.answer(check).await })
+            .await
+            .unwrap_or_else(|_| Err(Status::internal("the check ended without an answer")))
+            .map(Response::new)
+    }
+}

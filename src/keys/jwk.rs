@@ -1,0 +1,227 @@
+//! JSON Web Keys (RFC 7517, RFC 7518 §6.2, RFC 8037), with the members that the trust store adds.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::Key;
+use crate::crypto::{Algorithm, KeyError, PrivateKey, PublicKey, sha256};
+
+/// What is wrong with a JWK, or with a JWK Set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwkError {
+    #[error("not JSON: {0}")]
+    Json(String),
+    #[error("not a JWK Set: expected an object with the member \"keys\", an array")]
+    NotASet,
+    #[error("expected an object")]
+    NotAnObject,
+    #[error("the member {0:?} is missing")]
+    Missing(&'static str),
+    #[error("the member {member:?}: expected {expected}")]
+    Type { member: &'static str, expected: &'static str },
+    #[error("a private or symmetric key (member {0:?}): a trust store holds public keys only")]
+    Private(&'static str),
+    #[error("kty {0:?} is not supported: expected OKP or EC")]
+    KeyType(String),
+    #[error("crv {0:?} is not supported: expected Ed25519 or P-256")]
+    Curve(String),
+    #[error("the member {0:?} says that the key is not for verification")]
+    NotForVerification(&'static str),
+    #[error("alg {found:?} does not go with the key: expected {expected}")]
+    Algorithm { found: String, expected: &'static str },
+    #[error("a passkey (member \"webauthn\"): this version verifies no passkeys")]
+    Passkey,
+    #[error("{0}")]
+    Key(#[from] KeyError),
+}
+
+/// A private key as the reference client holds it.
+pub struct PrivateJwk {
+    pub id: String,
+    pub key: PrivateKey,
+}
+
+/// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "k", "p", "q", "dp", "dq", "qi", "oth"];
+
+/// Reads a JWK Set: each entry by itself, so that a report can name every bad one.
+///
+/// # Errors
+/// When the text is not a JWK Set at all.
+pub fn parse_jwk_set(text: &[u8]) -> Result<Vec<Result<Key, JwkError>>, JwkError> {
+    let set: Value = serde_json::from_slice(text).map_err(|error| JwkError::Json(error.to_string()))?;
+    let keys = set.get("keys").and_then(Value::as_array).ok_or(JwkError::NotASet)?;
+    Ok(keys.iter().map(parse_key).collect())
+}
+
+/// Reads a private JWK, as `keys new` writes it.
+///
+/// # Errors
+/// When it is not a private key of a supported kind, and when its public members are those of another key.
+pub fn parse_private_jwk(text: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let jwk: Value = serde_json::from_slice(text).map_err(|error| JwkError::Json(error.to_string()))?;
+    let jwk = jwk.as_object().ok_or(JwkError::NotAnObject)?;
+    let public = parse_public(jwk)?;
+    let secret = Zeroizing::new(bytes(jwk, "d")?);
+    let key = PrivateKey::from_bytes(public.algorithm(), &secret)?;
+    if key.public() != public {
+        return Err(KeyError::Mismatch.into());
+    }
+    let id = match optional_string(jwk, "kid")? {
+        Some(id) => id.to_owned(),
+        None => thumbprint(&public),
+    };
+    Ok(PrivateJwk { id, key })
+}
+
+/// The members of a public JWK that make up the key.
+#[must_use]
+pub fn public_jwk(key: &PublicKey) -> Map<String, Value> {
+    let (x, y) = key.coordinates();
+    let (kty, crv) = match key.algorithm() {
+        Algorithm::Ed25519 => ("OKP", "Ed25519"),
+        Algorithm::EcdsaP256Sha256 => ("EC", "P-256"),
+    };
+    let mut jwk = Map::new();
+    jwk.insert("kty".into(), json!(kty));
+    jwk.insert("crv".into(), json!(crv));
+    jwk.insert("x".into(), json!(Base64UrlUnpadded::encode_string(&x)));
+    if let Some(y) = y {
+        jwk.insert("y".into(), json!(Base64UrlUnpadded::encode_string(&y)));
+    }
+    jwk
+}
+
+/// The thumbprint of a key with SHA-256 (RFC 7638 §3, RFC 8037 §2), base64url.
+#[must_use]
+pub fn thumbprint(key: &PublicKey) -> String {
+    let (x, y) = key.coordinates();
+    let x = Base64UrlUnpadded::encode_string(&x);
+    // The required members in the order of their names, without white space.
+    let members = match y {
+        None => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#),
+        Some(y) => {
+            let y = Base64UrlUnpadded::encode_string(&y);
+            format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+        }
+    };
+    Base64UrlUnpadded::encode_string(&sha256(members.as_bytes()))
+}
+
+fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
+    let jwk = jwk.as_object().ok_or(JwkError::NotAnObject)?;
+    if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|member| jwk.contains_key(*member)) {
+        return Err(JwkError::Private(member));
+    }
+    // Without its assertion checks a passkey's key would verify more than its owner ever approved.
+    if jwk.contains_key("webauthn") {
+        return Err(JwkError::Passkey);
+    }
+    let public = parse_public(jwk)?;
+    check_use(jwk, public.algorithm())?;
+    let thumbprint = thumbprint(&public).into_boxed_str();
+    let id = match optional_string(jwk, "kid")? {
+        Some("") => return Err(JwkError::Type { member: "kid", expected: "a string that is not empty" }),
+        Some(id) => id.into(),
+        None => thumbprint.clone(),
+    };
+    let subject = optional_string(jwk, "sub")?.ok_or(JwkError::Missing("sub"))?;
+    // Subjects travel to the backend in a header, separated by commas.
+    if subject.is_empty() || !subject.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+        return Err(JwkError::Type { member: "sub", expected: "printable ASCII without spaces and commas" });
+    }
+    if !id.bytes().all(|byte: u8| byte.is_ascii_graphic() && byte != b',') {
+        return Err(JwkError::Type { member: "kid", expected: "printable ASCII without spaces and commas" });
+    }
+    Ok(Key {
+        id,
+        thumbprint,
+        subject: subject.into(),
+        roles: roles(jwk)?,
+        not_before: numeric_date(jwk, "nbf")?,
+        expires: numeric_date(jwk, "exp")?,
+        revoked_at: numeric_date(jwk, "revoked_at")?,
+        public,
+    })
+}
+
+fn parse_public(jwk: &Map<String, Value>) -> Result<PublicKey, JwkError> {
+    let kty = optional_string(jwk, "kty")?.ok_or(JwkError::Missing("kty"))?;
+    let crv = optional_string(jwk, "crv")?;
+    match (kty, crv) {
+        ("OKP", Some("Ed25519")) => Ok(PublicKey::ed25519(&bytes(jwk, "x")?)?),
+        ("EC", Some("P-256")) => Ok(PublicKey::p256(&bytes(jwk, "x")?, &bytes(jwk, "y")?)?),
+        ("OKP" | "EC", Some(crv)) => Err(JwkError::Curve(crv.to_owned())),
+        ("OKP" | "EC", None) => Err(JwkError::Missing("crv")),
+        ("oct", _) => Err(JwkError::Private("k")),
+        _ => Err(JwkError::KeyType(kty.to_owned())),
+    }
+}
+
+/// RFC 7517 §4.2 to §4.4: what the key says of itself must allow verification.
+fn check_use(jwk: &Map<String, Value>, algorithm: Algorithm) -> Result<(), JwkError> {
+    if optional_string(jwk, "use")?.is_some_and(|usage| usage != "sig") {
+        return Err(JwkError::NotForVerification("use"));
+    }
+    if let Some(operations) = jwk.get("key_ops") {
+        let operations = operations
+            .as_array()
+            .ok_or(JwkError::Type { member: "key_ops", expected: "an array of strings" })?;
+        if !operations.iter().any(|operation| operation == "verify") {
+            return Err(JwkError::NotForVerification("key_ops"));
+        }
+    }
+    let (accepted, expected): (&[&str], _) = match algorithm {
+        Algorithm::Ed25519 => (&["EdDSA", "Ed25519"], "EdDSA or Ed25519"),
+        Algorithm::EcdsaP256Sha256 => (&["ES256"], "ES256"),
+    };
+    match optional_string(jwk, "alg")? {
+        Some(found) if !accepted.contains(&found) => {
+            Err(JwkError::Algorithm { found: found.to_owned(), expected })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn roles(jwk: &Map<String, Value>) -> Result<Box<[Box<str>]>, JwkError> {
+    const EXPECTED: JwkError = JwkError::Type { member: "roles", expected: "an array of strings" };
+    match jwk.get("roles") {
+        None => Ok(Box::default()),
+        Some(roles) => roles
+            .as_array()
+            .ok_or(EXPECTED)?
+            .iter()
+            .map(|role| role.as_str().map(Into::into).ok_or(EXPECTED))
+            .collect(),
+    }
+}
+
+fn optional_string<'j>(
+    jwk: &'j Map<String, Value>,
+    member: &'static str,
+) -> Result<Option<&'j str>, JwkError> {
+    match jwk.get(member) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or(JwkError::Type { member, expected: "a string" }),
+    }
+}
+
+fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, JwkError> {
+    let text = optional_string(jwk, member)?.ok_or(JwkError::Missing(member))?;
+    Base64UrlUnpadded::decode_vec(text)
+        .map_err(|_| JwkError::Type { member, expected: "base64url without padding" })
+}
+
+/// RFC 7519 §2. A misread date would keep a revoked key alive, so anything but whole seconds is refused.
+fn numeric_date(jwk: &Map<String, Value>, member: &'static str) -> Result<Option<i64>, JwkError> {
+    match jwk.get(member) {
+        None => Ok(None),
+        Some(value) => value
+            .as_i64()
+            .filter(|seconds| *seconds >= 0)
+            .map(Some)
+            .ok_or(JwkError::Type { member, expected: "whole seconds since 1970" }),
+    }
+}

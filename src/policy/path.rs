@@ -1,0 +1,160 @@
+//! Paths that everybody reads alike, and patterns over them.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::PatternError;
+use crate::denial::{Code, Denial};
+use crate::request::Request;
+
+/// A path in decoded segments. Only what every parser reads alike becomes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    segments: Vec<Cow<'a, [u8]>>,
+}
+
+impl<'a> Path<'a> {
+    /// Reads the path of a request.
+    ///
+    /// Segments are decoded before they are compared, since that is what backends do: a policy for `/admin` must not
+    /// be passed by with `/%61dmin`.
+    ///
+    /// # Errors
+    /// `path-ambiguous` for `//`, dot segments, encoded slashes, backslashes, NUL and other control characters, bad
+    /// escapes, path parameters (`;`), fragments and whatever is not printable ASCII. Proxies, frameworks and file
+    /// systems are known to differ on each of them.
+    pub fn parse(request: &Request<'a>) -> Result<Self, Denial> {
+        let path = request.path();
+        match (request.method, path) {
+            // They have no path (RFC 9110 §7.1), and match where a policy names none.
+            ("CONNECT", "") | ("OPTIONS", "*") => return Ok(Self { segments: Vec::new() }),
+            _ => {}
+        }
+        let Some(relative) = path.strip_prefix('/') else {
+            return Err(ambiguous("it does not begin with /"));
+        };
+        if let Some(byte) = request.target.bytes().find(|byte| !byte.is_ascii_graphic() || *byte == b'#') {
+            return Err(ambiguous(&format!("it contains the byte 0x{byte:02x}")));
+        }
+        let count = relative.split('/').count();
+        let mut segments = Vec::with_capacity(count);
+        for (position, raw) in relative.split('/').enumerate() {
+            let segment = decode(raw)?;
+            if segment.is_empty() && position + 1 < count {
+                return Err(ambiguous("it contains //"));
+            }
+            if matches!(&*segment, b"." | b"..") {
+                return Err(ambiguous("it contains a dot segment"));
+            }
+            segments.push(segment);
+        }
+        Ok(Self { segments })
+    }
+}
+
+fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
+    if raw.bytes().any(|byte| matches!(byte, b'\\' | b';')) {
+        return Err(ambiguous("it contains \\ or ;"));
+    }
+    let mut rest = raw;
+    while let Some((_, escape)) = rest.split_once('%') {
+        let digits =
+            escape.as_bytes().first_chunk::<2>().filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        if digits.is_none() {
+            return Err(ambiguous("it contains a % that is no escape"));
+        }
+        rest = escape;
+    }
+    let decoded: Cow<'_, [u8]> = percent_decode_str(raw).into();
+    if raw.len() != decoded.len()
+        && decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | b';') || byte.is_ascii_control())
+    {
+        return Err(ambiguous("it contains an encoded slash, backslash, semicolon or control character"));
+    }
+    Ok(decoded)
+}
+
+fn ambiguous(reason: &str) -> Denial {
+    Denial::new(Code::PathAmbiguous, format!("two servers could read this path differently: {reason}"))
+}
+
+/// A pattern such as `/transfers/{account}` or `/rates/{*rest}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathPattern {
+    segments: Vec<Segment>,
+    /// `{*name}` at the end: one segment or more.
+    rest: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(Box<[u8]>),
+    /// `{name}`: exactly one segment that is not empty.
+    Parameter(Box<str>),
+}
+
+impl PathPattern {
+    /// # Errors
+    /// When the pattern does not begin with `/`, names a parameter twice, or mixes text and parameter in a segment.
+    pub fn parse(pattern: &str) -> Result<Self, PatternError> {
+        let error = |reason: &str| {
+            Err(PatternError(format!(
+                "expected a path such as /transfers/{{account}} or /rates/{{*rest}}, but found {pattern:?}: {reason}"
+            )))
+        };
+        let Some(relative) = pattern.strip_prefix('/') else { return error("it does not begin with /") };
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut parts = relative.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+            match (part, name) {
+                ("", _) if !last => return error("it contains //, which no request may"),
+                (_, Some(name)) => {
+                    let rest = name.strip_prefix('*');
+                    let name = rest.unwrap_or(name);
+                    if name.is_empty()
+                        || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                    {
+                        return error("a parameter's name consists of letters, digits and _");
+                    }
+                    if rest.is_some() {
+                        return if last {
+                            Ok(Self { segments, rest: true })
+                        } else {
+                            error("{*…} stands last")
+                        };
+                    }
+                    let parameter = Segment::Parameter(name.into());
+                    if segments.contains(&parameter) {
+                        return error("a parameter stands twice");
+                    }
+                    segments.push(parameter);
+                }
+                (literal, None) => {
+                    let plain = |byte: u8| byte.is_ascii_graphic() && !b"{}%?#;\\".contains(&byte);
+                    if !literal.bytes().all(plain) || matches!(literal, "." | "..") {
+                        return error("write segments decoded, without { } % ? # ; and dot segments");
+                    }
+                    segments.push(Segment::Literal(literal.as_bytes().into()));
+                }
+            }
+        }
+        Ok(Self { segments, rest: false })
+    }
+
+    pub(super) fn matches(&self, path: &Path<'_>) -> bool {
+        let enough = if self.rest {
+            path.segments.len() > self.segments.len()
+                && path.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty())
+        } else {
+            path.segments.len() == self.segments.len()
+        };
+        enough
+            && self.segments.iter().zip(&path.segments).all(|(pattern, segment)| match pattern {
+                Segment::Literal(literal) => **literal == **segment,
+                Segment::Parameter(_) => !segment.is_empty(),
+            })
+    }
+}

@@ -1,0 +1,71 @@
+//! Fields that the backend trusts, and that therefore must have been signed (RFC 9421 §7.2.1).
+
+use crate::denial::{Code, Denial, quoted};
+use crate::request::Fields;
+
+/// What becomes of a protected field that no proof covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProtectBy {
+    /// The request is denied.
+    #[default]
+    Denying,
+    /// The field is removed on the way to the backend.
+    Removing,
+}
+
+/// The protected fields of a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protect {
+    pub fields: Vec<Box<str>>,
+    pub by: ProtectBy,
+}
+
+impl Protect {
+    /// The names of fields to remove: those that are protected, present and not proven.
+    ///
+    /// A proven field is covered by every proof and came in one line: two lines `a` and `b` have the same signature
+    /// base as one line `a, b`, and a backend may take only the first.
+    ///
+    /// # Errors
+    /// `field-uncovered`, where such fields are denied.
+    pub(super) fn check(
+        &self,
+        fields: &Fields<'_>,
+        covered: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Denial> {
+        let mut remove: Vec<String> = Vec::new();
+        if self.fields.is_empty() {
+            return Ok(remove);
+        }
+        for name in
+            fields.names().filter(|name| self.fields.iter().any(|field| is_same_to_backends(field, name)))
+        {
+            let problem = if !covered(name) {
+                "is not covered by every proof"
+            } else if fields.lines(name).count() > 1 {
+                "came in more than one line"
+            } else {
+                continue;
+            };
+            match self.by {
+                ProtectBy::Denying => {
+                    let detail = format!("the header {} is protected, and {problem}", quoted(name));
+                    return Err(Denial::new(Code::FieldUncovered, detail));
+                }
+                ProtectBy::Removing if remove.iter().any(|known| known == name) => {}
+                ProtectBy::Removing => remove.push(name.to_owned()),
+            }
+        }
+        Ok(remove)
+    }
+}
+
+/// Whether a backend may take one name for the other: CGI, WSGI and their heirs turn `-` and `_` into one.
+#[must_use]
+pub fn is_same_to_backends(protected: &str, name: &str) -> bool {
+    protected.len() == name.len()
+        && protected
+            .bytes()
+            .zip(name.bytes())
+            .all(|(a, b)| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-')))
+}

@@ -1,0 +1,195 @@
+//! The way of a request, from what the proxy showed to the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::denial::{Code, Denial};
+use crate::keys::{Directory, Key};
+use crate::limits::Limits;
+use crate::policy::{Challenge, Mode, Open, Policies, Policy};
+use crate::proof::ProofFields;
+use crate::replay::{Guard, Unused};
+use crate::request::Request;
+use crate::timestamp::{Clock, Timestamp};
+use crate::verify::{self, FieldTypes};
+
+/// What the relay decides by.
+pub struct Relay {
+    pub policies: Policies,
+    pub keys: Directory,
+    pub guard: Guard,
+    pub limits: Limits,
+    pub field_types: FieldTypes,
+    pub clock: Arc<dyn Clock>,
+    /// One place for each check that may be in flight.
+    pub places: Semaphore,
+}
+
+/// Why a request may pass. It can be had only from the policy and the replay guard.
+#[derive(Debug)]
+pub enum Grant {
+    /// The policy asks for no proof.
+    Unsigned(Open),
+    /// The proofs are true, enough and new.
+    Verified(Unused),
+}
+
+impl Grant {
+    /// The keys that signed.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        match self {
+            Self::Unsigned(_) => None,
+            Self::Verified(unused) => Some(unused.permitted().keys()),
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// Names of fields that must not reach the backend.
+    #[must_use]
+    pub fn fields_to_remove(&self) -> &[String] {
+        match self {
+            Self::Unsigned(open) => open.fields_to_remove(),
+            Self::Verified(unused) => unused.permitted().fields_to_remove(),
+        }
+    }
+}
+
+/// What becomes of the request.
+#[derive(Debug)]
+pub enum Verdict {
+    Allowed(Grant),
+    /// It would have been denied, but the policy only observes.
+    Observed(Denial),
+    Denied {
+        denial: Denial,
+        /// What to sign instead, where that would help.
+        challenge: Option<Challenge>,
+    },
+}
+
+/// The answer to one check.
+#[derive(Debug)]
+pub struct Decision {
+    /// Names this decision in the answer, the log and the evidence: a UUIDv7 (RFC 9562 §5.7).
+    pub id: Uuid,
+    /// The policy that decided, where one was found.
+    pub policy: Option<Arc<str>>,
+    pub verdict: Verdict,
+}
+
+impl Relay {
+    /// Decides about a request, or about the reason why it could not even be read.
+    ///
+    /// Whatever the outcome, it is recorded before it is answered.
+    pub async fn check(&self, request: Result<Request<'_>, Denial>) -> Decision {
+        let started = self.clock.now();
+        let (policy, result) = match request {
+            Err(denial) => (None, Err((denial, None))),
+            Ok(request) => self.decide(&request).await,
+        };
+        let verdict = match (result, policy.map(|policy| policy.mode)) {
+            (Ok(grant), _) => Verdict::Allowed(grant),
+            (Err((denial, _)), Some(Mode::Observe)) => Verdict::Observed(denial),
+            (Err((denial, challenge)), _) => Verdict::Denied { denial, challenge },
+        };
+        let decision =
+            Decision { id: id_at(started), policy: policy.map(|policy| Arc::clone(&policy.name)), verdict };
+        decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
+        decision
+    }
+
+    async fn decide(
+        &self,
+        request: &Request<'_>,
+    ) -> (Option<&Policy>, Result<Grant, (Denial, Option<Challenge>)>) {
+        let Ok(_place) = self.places.try_acquire() else {
+            let denial = Denial::new(Code::Overloaded, "try again later");
+            return (None, Err((denial, None)));
+        };
+        match self.policies.choose(request) {
+            Err(denial) => (None, Err((denial, None))),
+            Ok(policy) => {
+                let grant = self.grant(request, policy).await.map_err(|denial| {
+                    let challenge =
+                        denial.code.asks_for_proof().then(|| Challenge::new(policy, request)).flatten();
+                    (denial, challenge)
+                });
+                (Some(policy), grant)
+            }
+        }
+    }
+
+    /// What is checked, and in what order. Each step takes what only the step before can make.
+    async fn grant(&self, request: &Request<'_>, policy: &Policy) -> Result<Grant, Denial> {
+        policy.admit(request)?;
+        let Some(requirement) = policy.requirement() else {
+            return Ok(Grant::Unsigned(policy.open(request)?));
+        };
+        let fields = ProofFields::of(&request.fields);
+        let message = policy.message(request, &self.field_types);
+        let verified =
+            verify::verify(&fields, &message, requirement, &self.keys, &self.limits, self.clock.now())?;
+        let permitted = policy.permit(&verified, request)?;
+        let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await?;
+        Ok(Grant::Verified(unused.at(self.clock.now())?))
+    }
+}
+
+impl Decision {
+    /// The reason code; none where the request is allowed on its merits.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match &self.verdict {
+            Verdict::Allowed(_) => None,
+            Verdict::Observed(denial) | Verdict::Denied { denial, .. } => Some(denial.code),
+        }
+    }
+
+    /// Writes the one line that every decision leaves in the log: no header value, no body, no signature base.
+    fn log(&self, duration: Duration) {
+        let id = self.id;
+        let policy = self.policy.as_deref().unwrap_or_default();
+        let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        match &self.verdict {
+            Verdict::Allowed(grant) => {
+                let key_id = joined(grant.keys().map(|key| &*key.id));
+                let subject = joined(grant.keys().map(|key| &*key.subject));
+                tracing::info!(%id, decision = "allow", code = "", policy, key_id, subject, duration_us);
+            }
+            Verdict::Observed(Denial { code, detail, particulars }) => {
+                tracing::warn!(%id, decision = "observe", %code, policy, %detail, %particulars, duration_us);
+            }
+            Verdict::Denied { denial: Denial { code, detail, particulars }, .. } if code.is_internal() => {
+                tracing::error!(%id, decision = "deny", %code, policy, %detail, %particulars, duration_us);
+            }
+            Verdict::Denied { denial: Denial { code, detail, particulars }, .. } => {
+                tracing::info!(%id, decision = "deny", %code, policy, %detail, %particulars, duration_us);
+            }
+        }
+    }
+}
+
+/// Comma separated, as headers and logs have it.
+pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut joined = String::new();
+    for part in parts {
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(part);
+    }
+    joined
+}
+
+fn id_at(now: Timestamp) -> Uuid {
+    let since_epoch = now.since_epoch();
+    Uuid::new_v7(uuid::Timestamp::from_unix(
+        uuid::NoContext,
+        since_epoch.as_secs(),
+        since_epoch.subsec_nanos(),
+    ))
+}

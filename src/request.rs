@@ -1,0 +1,214 @@
+//! The request as plain values: what the proxy showed, and nothing that it may have hidden.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::borrow::Cow;
+
+use crate::denial::{Code, Denial, quoted};
+use crate::limits::Limits;
+
+/// A request, borrowed from whatever it was read from.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The method, as received: methods are case-sensitive (RFC 9110 §9.1).
+    pub method: &'a str,
+    /// `http` or `https`, as the proxy saw it.
+    pub scheme: &'a str,
+    /// `Host` or `:authority`, as received.
+    pub authority: &'a str,
+    /// Path and query, as received.
+    pub target: &'a str,
+    /// Whether the client spoke HTTP/1: only there is there a request target in the sense of RFC 9421 §2.2.5.
+    pub http1: bool,
+    /// The fields.
+    pub fields: Fields<'a>,
+    /// The body, or why it is not here.
+    pub body: Body<'a>,
+    /// An upgrade or CONNECT: what is sent after it never reaches the check.
+    pub upgrade: bool,
+    /// The policy that the proxy's route names.
+    pub route_policy: Option<&'a str>,
+    /// The proxy's own random id of this request: never a header, which a client could choose.
+    pub stream_id: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// A request without fields and body, for those who do not come from Envoy.
+    #[must_use]
+    pub fn new(method: &'a str, scheme: &'a str, authority: &'a str, target: &'a str) -> Self {
+        Self {
+            method,
+            scheme,
+            authority,
+            target,
+            http1: true,
+            fields: Fields::default(),
+            body: Body::Absent,
+            upgrade: false,
+            route_policy: None,
+            stream_id: "",
+        }
+    }
+
+    /// The authority in lower case and without the scheme's own port (RFC 9421 §2.2.3).
+    #[must_use]
+    pub fn normalized_authority(&self) -> Cow<'a, str> {
+        let default_port = if self.scheme == "https" { ":443" } else { ":80" };
+        let authority = self.authority.strip_suffix(default_port).unwrap_or(self.authority);
+        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(authority.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(authority)
+        }
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+    }
+
+    /// The query without its `?`, where there is a `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// There is none.
+    Absent,
+    /// All of it.
+    Complete(&'a [u8]),
+    /// Only a part of it arrived.
+    Truncated {
+        /// How it shows.
+        evidence: &'static str,
+    },
+    /// It exists, or may exist, and did not arrive.
+    Unavailable {
+        /// How it shows, and the setting to turn on.
+        evidence: &'static str,
+    },
+}
+
+impl<'a> Body<'a> {
+    /// The whole body, empty where there is none.
+    ///
+    /// # Errors
+    /// `body-truncated` and `body-unavailable`.
+    pub fn bytes(&self) -> Result<&'a [u8], Denial> {
+        match *self {
+            Self::Absent => Ok(&[]),
+            Self::Complete(bytes) => Ok(bytes),
+            Self::Truncated { evidence } => Err(Denial::new(Code::BodyTruncated, evidence)),
+            Self::Unavailable { evidence } => Err(Denial::new(Code::BodyUnavailable, evidence)),
+        }
+    }
+}
+
+/// How the proxy passed the fields on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// In order, every line by itself, as bytes.
+    #[default]
+    Raw,
+    /// Lines of one name joined with `,`, and bytes that are not UTF-8 replaced by `!`.
+    Merged,
+}
+
+/// One field line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// In lower case.
+    pub name: &'a str,
+    pub value: &'a [u8],
+}
+
+/// The fields of a request. What is in here has well-formed names and values.
+#[derive(Debug, Clone, Default)]
+pub struct Fields<'a> {
+    lines: Vec<Field<'a>>,
+    encoding: Encoding,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes field lines as they came.
+    ///
+    /// # Errors
+    /// `request-malformed` for a name that is not a lower-case token, a value with a control character, and more
+    /// lines or bytes than the limits allow.
+    pub fn new(lines: Vec<Field<'a>>, encoding: Encoding, limits: &Limits) -> Result<Self, Denial> {
+        if lines.len() > limits.header_lines {
+            return Err(malformed(format!("more than {} header lines", limits.header_lines)));
+        }
+        let bytes: usize = lines.iter().map(|line| line.name.len() + line.value.len()).sum();
+        if bytes > limits.header_bytes {
+            return Err(malformed(format!("{bytes} bytes of headers, more than {}", limits.header_bytes)));
+        }
+        for line in &lines {
+            if !is_field_name(line.name) {
+                return Err(malformed(format!("the header name {:?} is not valid", quoted(line.name))));
+            }
+            // RFC 9110 §5.5; a line break in a value would forge lines of the signature base (RFC 9421 §7.5.5).
+            if line.value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+                return Err(malformed(format!("the header {} has a control character", quoted(line.name))));
+            }
+        }
+        Ok(Self { lines, encoding })
+    }
+
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The names, in order, as often as they came.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().map(|line| line.name)
+    }
+
+    /// The values of every line of that name, without the white space around them.
+    pub fn lines(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter(move |line| line.name == name).map(|line| trimmed(line.value))
+    }
+
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.lines.iter().any(|line| line.name == name)
+    }
+
+    /// The combined value: every line joined with a comma and a space (RFC 9421 §2.1).
+    #[must_use]
+    pub fn combined(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut lines = self.lines(name);
+        let first = lines.next()?;
+        let Some(second) = lines.next() else { return Some(Cow::Borrowed(first)) };
+        let mut value = first.to_vec();
+        for line in std::iter::once(second).chain(lines) {
+            value.extend_from_slice(b", ");
+            value.extend_from_slice(line);
+        }
+        Some(Cow::Owned(value))
+    }
+}
+
+fn malformed(detail: String) -> Denial {
+    Denial::new(Code::RequestMalformed, detail)
+}
+
+/// RFC 9110 §5.6.2, in lower case as HTTP/2 and Envoy have it.
+#[must_use]
+pub fn is_field_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+/// Without the optional white space around it (RFC 9110 §5.6.3).
+fn trimmed(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
+}

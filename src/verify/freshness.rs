@@ -1,0 +1,41 @@
+//! When a proof may be used: `created`, `expires` and the policy's patience.
+
+use super::Requirement;
+use crate::denial::{Code, Denial};
+use crate::proof::Parameters;
+use crate::timestamp::Timestamp;
+
+/// Checks the times of a proof, and returns the last second at which it is accepted.
+///
+/// Only the signature's own parameters count: a `Date` header says when a message left, not when it was signed.
+pub(super) fn check(
+    parameters: &Parameters<'_>,
+    requirement: &Requirement,
+    now: Timestamp,
+) -> Result<i64, Denial> {
+    let now = now.unix_seconds();
+    let Requirement { max_age, clock_skew, .. } = *requirement;
+    let Some(created) = parameters.created else {
+        return Err(Denial::new(Code::ProofMalformed, "the proof has no time: created is missing"));
+    };
+    if created > now.saturating_add(clock_skew) {
+        let ahead = created.saturating_sub(now);
+        let detail = format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed");
+        return Err(Denial::new(Code::ProofFromFuture, detail));
+    }
+    let oldest = created.saturating_add(max_age).saturating_add(clock_skew);
+    if now > oldest {
+        let age = now.saturating_sub(created);
+        let detail = format!("the proof was created {age} s ago: at most {max_age} s are allowed");
+        return Err(Denial::new(Code::ProofTooOld, detail));
+    }
+    // `expires` is the signer's own last word: no skew is added to it, and it never makes a proof last longer.
+    match parameters.expires {
+        Some(expires) if now > expires => {
+            let ago = now.saturating_sub(expires);
+            Err(Denial::new(Code::ProofExpired, format!("the proof expired {ago} s ago")))
+        }
+        Some(expires) => Ok(oldest.min(expires)),
+        None => Ok(oldest),
+    }
+}

@@ -1,0 +1,192 @@
+//! Is the claim true? Signature base, content digest, times, keys, algorithms.
+//!
+//! [`verify`] is the product. It reads from top to bottom, cheap checks first, and what it returns can be made in no
+//! other way.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod base;
+pub mod content_digest;
+mod field_types;
+mod freshness;
+mod message;
+mod requirement;
+
+use std::sync::Arc;
+
+pub use base::signature_base;
+pub use field_types::{FieldType, FieldTypes};
+pub use message::Message;
+pub use requirement::{BodyRule, QueryRule, Requirement};
+
+use crate::crypto::sha256;
+use crate::denial::{Code, Denial, quoted};
+use crate::keys::{Directory, Key};
+use crate::limits::Limits;
+use crate::proof::{Claim, Proof, ProofFields};
+use crate::timestamp::Timestamp;
+
+/// A proof whose signature verified, with the key that made it.
+#[derive(Debug)]
+pub struct VerifiedProof<'a> {
+    proof: Proof<'a>,
+    key: Arc<Key>,
+    base_hash: [u8; 32],
+    usable_until: i64,
+}
+
+impl<'a> VerifiedProof<'a> {
+    /// What was claimed.
+    #[must_use]
+    pub fn proof(&self) -> &Proof<'a> {
+        &self.proof
+    }
+
+    /// The key that signed, with its owner.
+    #[must_use]
+    pub fn key(&self) -> &Arc<Key> {
+        &self.key
+    }
+
+    /// SHA-256 over the signature base: which message was signed. Signature bytes could not say that, since an ECDSA
+    /// signature can be turned into a second valid one.
+    #[must_use]
+    pub fn base_hash(&self) -> &[u8; 32] {
+        &self.base_hash
+    }
+
+    /// The last second at which this proof is accepted, clock skew included.
+    #[must_use]
+    pub fn usable_until(&self) -> i64 {
+        self.usable_until
+    }
+}
+
+/// The proofs of a request that count, every one of them verified. There is at least one.
+///
+/// Only [`verify`] makes one:
+///
+/// ```compile_fail
+/// let forged = proof_messenger_relay::verify::Verified { proofs: Vec::new() };
+/// ```
+#[derive(Debug)]
+pub struct Verified<'a> {
+    proofs: Vec<VerifiedProof<'a>>,
+}
+
+impl<'a> Verified<'a> {
+    /// The proofs, in the order of their labels.
+    #[must_use]
+    pub fn proofs(&self) -> &[VerifiedProof<'a>] {
+        &self.proofs
+    }
+
+    /// Whether every proof covers the whole value of the field.
+    #[must_use]
+    pub fn covers_field(&self, name: &str) -> bool {
+        self.proofs.iter().all(|verified| requirement::covers_field(verified.proof.components(), name))
+    }
+}
+
+/// Verifies the proofs of a message: those with the required tag, or all where no tag is required.
+///
+/// Every proof that counts must be valid. One that does not verify is not outweighed by another that does.
+///
+/// # Errors
+/// The first reason to refuse. No signature is checked before everything cheaper was.
+pub fn verify<'a>(
+    fields: &'a ProofFields<'_>,
+    message: &Message<'_>,
+    requirement: &Requirement,
+    keys: &Directory,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Verified<'a>, Denial> {
+    let body = requirement.body_to_verify(message.request())?;
+    let mut candidates = Vec::new();
+    for claim in counted(fields.claims(limits)?, requirement)? {
+        let proof = claim.proof()?;
+        requirement.check_coverage(&proof, message.request())?;
+        requirement.check_parameters(&proof)?;
+        let usable_until = freshness::check(proof.parameters(), requirement, now)?;
+        let key = find_key(&proof, keys, now)?;
+        candidates.push((proof, key, usable_until));
+    }
+    let mut proofs = Vec::with_capacity(candidates.len());
+    for (proof, key, usable_until) in candidates {
+        let base = signature_base(&proof, message, limits)?;
+        key.public.verify(base.as_bytes(), proof.signature()).map_err(|_| {
+            Denial::new(
+                Code::SignatureInvalid,
+                format!(
+                    "the signature {} is not one of this request by the named key",
+                    quoted(proof.label())
+                ),
+            )
+            .with_particulars(format!("key {} of {}", key.id, key.subject))
+        })?;
+        let base_hash = sha256(base.as_bytes());
+        proofs.push(VerifiedProof { proof, key, base_hash, usable_until });
+    }
+    // After the signatures: hashing a large body is the dearest step, and the digest that it must match is proven.
+    if let Some(body) = body {
+        content_digest::check_fields(&message.request().fields, body)?;
+    }
+    Ok(Verified { proofs })
+}
+
+/// The claims that the requirement counts.
+fn counted<'a>(claims: Vec<Claim<'a>>, requirement: &Requirement) -> Result<Vec<Claim<'a>>, Denial> {
+    if claims.is_empty() {
+        return Err(Denial::new(Code::ProofMissing, "this resource requires a signed request (RFC 9421)"));
+    }
+    let Some(tag) = &requirement.tag else { return Ok(claims) };
+    let tagged: Vec<_> = claims.into_iter().filter(|claim| claim.tag() == Some(tag)).collect();
+    if tagged.is_empty() {
+        return Err(Denial::new(
+            Code::TagMismatch,
+            format!("this resource requires a proof with the tag {tag:?}"),
+        ));
+    }
+    Ok(tagged)
+}
+
+/// The key that the proof names, if it may be used now and might have been used then.
+fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<Key>, Denial> {
+    let label = quoted(proof.label());
+    let parameters = proof.parameters();
+    let Some(id) = parameters.keyid.as_deref() else {
+        // Never "try all keys": which key signs is part of what is signed.
+        return Err(Denial::new(
+            Code::ProofMalformed,
+            format!("the proof {label} names no key: keyid is missing"),
+        ));
+    };
+    let key = keys.find(id).ok_or_else(|| {
+        Denial::new(Code::KeyUnknown, format!("the proof {label} names a key that is not known here"))
+            .with_particulars(format!("keyid {}", quoted(id)))
+    })?;
+    let particulars = || format!("key {} of {}", key.id, key.subject);
+    let now = now.unix_seconds();
+    if key.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
+        return Err(Denial::new(Code::KeyRevoked, format!("the key of the proof {label} is revoked"))
+            .with_particulars(particulars()));
+    }
+    let valid_at = |time: i64| {
+        key.not_before.is_none_or(|not_before| not_before <= time)
+            && key.expires.is_none_or(|expires| time < expires)
+    };
+    if !valid_at(now) || !parameters.created.is_none_or(valid_at) {
+        let detail = format!("the key of the proof {label} is not valid now, or was not when it signed");
+        return Err(Denial::new(Code::KeyNotValidNow, detail).with_particulars(particulars()));
+    }
+    // RFC 9421 §3.2: the algorithm comes from the key. A message that says otherwise is refused, never followed.
+    let algorithm = key.public.algorithm().name();
+    match parameters.alg.as_deref() {
+        Some(alg) if alg != algorithm => {
+            let detail = format!("the proof {label} says alg {:?}: its key is for another one", quoted(alg));
+            Err(Denial::new(Code::AlgorithmMismatch, detail)
+                .with_particulars(format!("{}, which is for {algorithm}", particulars())))
+        }
+        _ => Ok(Arc::clone(key)),
+    }
+}

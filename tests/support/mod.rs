@@ -1,0 +1,13 @@
+//! What the tests stand on: a real Envoy, a backend behind it, clients in front of it.
+
+pub mod backend;
+pub mod client;
+pub mod envoy;
+
+use std::time::Duration;
+
+/// How long a test waits for a fact before it fails. Only failures take this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a fact that cannot be awaited is looked for.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
