@@ -75,3 +75,11 @@ pub mod timestamp;
 
 pub mod crypto;
 pub mod structured_field;
+
+pub mod signer;
+
+pub mod config;
+
+pub mod server;
+
+pub mod cli;

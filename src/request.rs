@@ -164,6 +164,11 @@ impl<'a> Fields<'a> {
         self.encoding
     }
 
+    /// Every line, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.lines.iter()
+    }
+
     /// The names, in order, as often as they came.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         self.lines.iter().map(|line| line.name)

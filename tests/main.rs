@@ -1,1 +1,7 @@
+//! The integration tests: one binary, and this is its index.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests do I/O
 
+mod attacks;
+mod conformance;
+mod descriptors;
+mod support;

@@ -1,6 +1,7 @@
-//! Envoy's external authorization API. Protobuf stops here: requests come in through [`request`], answers go out
-//! through [`response`], and no other module names a wire type.
+//! Envoy's external authorization API. Protobuf stops here: requests come in through [`read_request`], answers go
+//! out through [`write_response`], and [`client`] is the other side of both. No module outside names a wire type.
 
+pub mod client;
 mod request;
 mod response;
 mod service;

@@ -40,6 +40,7 @@ fn read_http<'a>(
 ) -> Result<Request<'a>, Denial> {
     let Headers { encoding, pseudo, mark, lines } = Headers::split(http)?;
     check_pseudo(&pseudo, http)?;
+    check_attributes(http, encoding)?;
     let fields = Fields::new(lines, encoding, limits)?;
     let upgrade = http.method == "CONNECT"
         || fields.contains("upgrade")
@@ -124,6 +125,43 @@ fn check_pseudo(pseudo: &[Field<'_>], http: &HttpRequest) -> Result<(), Denial> 
         }
     }
     Ok(())
+}
+
+/// What a signature covers by name must be one thing to everybody.
+fn check_attributes(http: &HttpRequest, encoding: Encoding) -> Result<(), Denial> {
+    // On cleartext HTTP/2 the scheme is whatever the client wrote.
+    if !matches!(http.scheme.as_str(), "http" | "https") {
+        return Err(malformed("the scheme is neither http nor https"));
+    }
+    // Two Host lines arrive joined with a comma, and user information passes too.
+    if !is_authority(&http.host) {
+        return Err(malformed("Host or :authority is not a host with an optional port"));
+    }
+    // Envoy puts a `!` in place of each byte of the path that is not UTF-8 (HTTP/2 only); the raw header shows them.
+    if encoding == Encoding::Merged && http.path.contains('!') {
+        let detail = "a ! in the path may stand for a byte that was not UTF-8: set encode_raw_headers in Envoy's ext_authz filter";
+        return Err(Denial::new(Code::PathAmbiguous, detail));
+    }
+    Ok(())
+}
+
+/// RFC 3986 §3.2, without user information and escapes.
+fn is_authority(authority: &str) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_valid = match literal {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        }
+    };
+    host_is_valid
+        && port
+            .is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 /// Finds out whether the body that arrived is all of the body that will reach the backend.

@@ -1,13 +1,8 @@
-//! What the tests stand on: a real Envoy, a backend behind it, clients in front of it.
+//! What the tests stand on: a relay with a clock that they set, signers, a real Envoy, a backend, clients.
 
+pub mod ask;
 pub mod backend;
 pub mod client;
 pub mod envoy;
-
-use std::time::Duration;
-
-/// How long a test waits for a fact before it fails. Only failures take this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How often a fact that cannot be awaited is looked for.
-pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub mod relay;
+pub mod signer;

@@ -1,0 +1,96 @@
+//! The command line.
+
+mod check;
+mod config;
+mod keys;
+mod request;
+mod serve;
+mod sign;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Enforces signed transactions at the proxy: verifies HTTP Message Signatures for Envoy's ext_authz.
+///
+/// Without a command it serves, on safe built-in settings: port 8000, no keys, every request denied.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 done, 1 failed or denied, 64 wrong usage or configuration.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay (the default).
+    #[command(after_help = "Example:\n  proof-messenger-relay serve --config relay.yaml")]
+    Serve(serve::ServeArgs),
+    /// Make a key pair, or show what a trust store holds.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Sign a request and print its headers.
+    #[command(after_help = sign::EXAMPLES)]
+    Sign(sign::SignArgs),
+    /// Ask a running relay directly, over gRPC, about a request.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
+    /// Check a configuration, or print its schema or the built-in settings.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Why a command failed, and with which exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong usage or configuration: `EX_USAGE` of sysexits.h.
+    Usage(String),
+    /// It could not be done, or the answer is no.
+    Failed(String),
+}
+
+impl Failure {
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own messages; help and version are no errors and go to standard output.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Keys(command)) => keys::run(command),
+        Some(Command::Sign(args)) => sign::run(args),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Config(command)) => config::run(command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (message, code) = match failure {
+                Failure::Usage(message) => (message, 64),
+                Failure::Failed(message) => (message, 1),
+            };
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A request as it is described on the command line, and its signature.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Failure;
+use crate::keys::parse_private_jwk;
+use crate::limits::Limits;
+use crate::request::{Body, Encoding, Field, Fields, Request};
+use crate::signer::{self, Signing};
+use crate::timestamp::{Clock, SystemClock, Timestamp};
+use crate::verify::{FieldType, FieldTypes, Message};
+
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// The URL, as the client requests it.
+    #[arg(long)]
+    pub(super) url: String,
+    /// The method.
+    #[arg(long, default_value = "GET")]
+    pub(super) method: String,
+    /// A header, as `Name: value`. May be repeated.
+    #[arg(long = "header", short = 'H', value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The body, as text.
+    #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
+    body: Option<String>,
+    /// The body, from a file.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignatureArgs {
+    /// A component to cover, such as @method or content-digest. May be repeated. Without any: @method, @target-uri,
+    /// and content-digest where there is a body.
+    #[arg(long = "cover", value_name = "COMPONENT")]
+    cover: Vec<String>,
+    /// The label of the signature: another one for each signer.
+    #[arg(long, default_value = "sig")]
+    label: String,
+    /// What the signature is for.
+    #[arg(long)]
+    tag: Option<String>,
+    /// A value used once. Without it, a random one.
+    #[arg(long)]
+    nonce: Option<String>,
+    /// When the signature was made, in seconds since 1970. Without it, now.
+    #[arg(long, value_name = "SECONDS")]
+    created: Option<u64>,
+    /// For how long the signature is to be valid, such as 60s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+    /// The alg parameter. No verifier needs it.
+    #[arg(long)]
+    alg: Option<String>,
+}
+
+/// A described request, with everything that is to be sent.
+pub(super) struct Described {
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) scheme: String,
+    pub(super) authority: String,
+    pub(super) target: String,
+    /// Names in lower case.
+    pub(super) headers: Vec<(String, String)>,
+    /// The names of headers that were added, not described.
+    pub(super) added: Vec<String>,
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl RequestArgs {
+    pub(super) fn described(self) -> Result<Described, Failure> {
+        let (scheme, rest) =
+            self.url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")).ok_or_else(
+                || Failure::usage(format!("expected an http or https URL, but found {:?}", self.url)),
+            )?;
+        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let headers = self
+            .headers
+            .iter()
+            .map(|header| {
+                let (name, value) = header.split_once(':').ok_or_else(|| {
+                    Failure::usage(format!("expected a header as Name: value, but found {header:?}"))
+                })?;
+                Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let body = match (self.body, self.body_file) {
+            (Some(text), _) => Some(text.into_bytes()),
+            (None, Some(path)) => Some(
+                fs::read(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?,
+            ),
+            (None, None) => None,
+        };
+        Ok(Described {
+            scheme: scheme.to_owned(),
+            authority: authority.to_owned(),
+            target,
+            method: self.method,
+            url: self.url.clone(),
+            headers,
+            added: Vec::new(),
+            body,
+        })
+    }
+}
+
+impl Described {
+    /// Adds a signature, and a digest of the body where it is covered and not there yet.
+    pub(super) fn sign(&mut self, key: &PathBuf, args: &SignatureArgs) -> Result<(), Failure> {
+        let text = fs::read(key).map(zeroize::Zeroizing::new);
+        let text = text.map_err(|error| Failure::failed(format!("{}: {error}", key.display())))?;
+        let key = parse_private_jwk(&text)
+            .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
+        let body = self.body.as_deref().filter(|body| !body.is_empty());
+        let mut cover = args.cover.clone();
+        if cover.is_empty() {
+            cover.extend(["@method".to_owned(), "@target-uri".to_owned()]);
+            cover.extend(body.map(|_| "content-digest".to_owned()));
+        }
+        let covers_digest =
+            cover.iter().any(|component| component.trim_matches('"').starts_with("content-digest"));
+        if covers_digest && !self.has("content-digest") {
+            let digest = signer::content_digest(body.unwrap_or_default());
+            self.add("content-digest", digest);
+        }
+        let created = args.created.map_or_else(|| SystemClock.now(), Timestamp::from_unix_seconds);
+        let signing = Signing {
+            label: args.label.clone(),
+            cover,
+            created: Some(created),
+            expires: args.expires_in.map(|lifetime| Timestamp::from(created.since_epoch() + lifetime)),
+            nonce: Some(match &args.nonce {
+                Some(nonce) => nonce.clone(),
+                None => signer::nonce().map_err(Failure::failed)?,
+            }),
+            tag: args.tag.clone(),
+            alg: args.alg.clone(),
+        };
+        let fields = {
+            let request = self.request()?;
+            let types = FieldTypes::default().with([] as [(Box<str>, FieldType); 0]);
+            let message = Message::new(&request, &types);
+            signer::sign(&message, &key.key, &key.id, &signing, &Limits::default()).map_err(Failure::usage)?
+        };
+        self.add("signature-input", fields.signature_input);
+        self.add("signature", fields.signature);
+        Ok(())
+    }
+
+    /// The request as a verifier would see it.
+    pub(super) fn request(&self) -> Result<Request<'_>, Failure> {
+        let mut request = Request::new(&self.method, &self.scheme, &self.authority, &self.target);
+        let lines =
+            self.headers.iter().map(|(name, value)| Field { name, value: value.as_bytes() }).collect();
+        request.fields = Fields::new(lines, Encoding::Raw, &Limits::default())
+            .map_err(|denial| Failure::usage(denial.detail))?;
+        request.body = self.body.as_deref().map_or(Body::Absent, Body::Complete);
+        Ok(request)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known == name)
+    }
+
+    /// Joins with a header of that name: a second signature stands in the same fields (RFC 9421 §4).
+    fn add(&mut self, name: &str, value: String) {
+        self.added.push(name.to_owned());
+        match self.headers.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => {
+                known.push_str(", ");
+                known.push_str(&value);
+            }
+            None => self.headers.push((name.to_owned(), value)),
+        }
+    }
+}

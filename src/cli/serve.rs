@@ -1,0 +1,97 @@
+//! `serve`: configuration, logging, keys, port; announce; serve; drain.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::Failure;
+use crate::config::Config;
+use crate::config::file::{Log, LogFormat, LogLevel};
+use crate::server::{Server, StartError};
+use crate::timestamp::SystemClock;
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The configuration file. Without one, the built-in settings deny everything.
+    #[arg(long, env = "PROOF_MESSENGER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Overrides `listen`.
+    #[arg(long, env = "PROOF_MESSENGER_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Overrides `log.level`.
+    #[arg(long, env = "PROOF_MESSENGER_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Overrides `log.format`.
+    #[arg(long, env = "PROOF_MESSENGER_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path),
+        None => Config::built_in(),
+    }
+    .map_err(Failure::usage)?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.log.level = args.log_level.unwrap_or(config.log.level);
+    config.log.format = args.log_format.unwrap_or(config.log.format);
+    start_log(config.log);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(serve(config, args.config.is_some()))
+}
+
+async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
+        StartError::Keys(_) => Failure::usage(error),
+        StartError::Listen { .. } | StartError::Reflection(_) => Failure::failed(error),
+    })?;
+    let relay = server.relay();
+    tracing::info!(
+        address = %server.address(),
+        keys = relay.keys.len(),
+        policies = relay.policies.len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    if relay.policies.is_empty() {
+        let advice =
+            if configured { "add policies to the configuration file" } else { "start with --config FILE" };
+        tracing::warn!(
+            "there is no policy, so every request is denied: {advice}; `config default` prints a commented file"
+        );
+    }
+    server
+        .serve(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping: what is in flight is finished first");
+        })
+        .await
+        .map_err(Failure::failed)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_log(Log { level, format }: Log) {
+    let level = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Json => log.json().flatten_event(true).init(),
+        LogFormat::Text => log.with_ansi(false).init(),
+    }
+}

@@ -1,0 +1,170 @@
+//! A YAML text as a tree that remembers where everything stood.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
+
+use super::problem::{Location, Problem};
+
+/// A parsed text: its value, and the place of each member by JSON pointer (RFC 6901).
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) value: Value,
+    keys: HashMap<String, Location>,
+    values: HashMap<String, Location>,
+}
+
+impl Document {
+    /// # Errors
+    /// The first error of syntax: after one, nothing that follows means anything. A key that stands twice is one.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        let root: Option<Node> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem {
+                location: error
+                    .location()
+                    .map(|location| Location { line: location.line(), column: location.column() }),
+                message: error.to_string(),
+            })?;
+        let mut document = Self { value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
+        document.value = match root {
+            Some(root) => document.take(root, String::new()),
+            // An empty file, or one that is all comments, changes nothing of the built-in settings.
+            None => Value::Object(Map::new()),
+        };
+        Ok(document)
+    }
+
+    /// The value as the types of the configuration file. It must have passed the schema.
+    pub(super) fn typed<T: serde::de::DeserializeOwned>(&self) -> Result<T, Problem> {
+        T::deserialize(&self.value).map_err(|error| Problem::everywhere(error.to_string()))
+    }
+
+    /// A problem with the value at that pointer.
+    pub(super) fn problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
+        Problem { location: self.values.get(pointer).copied(), message: message.into() }
+    }
+
+    /// A problem with the key at that pointer.
+    pub(super) fn key_problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
+        Problem { location: self.keys.get(pointer).copied(), message: message.into() }
+    }
+
+    fn take(&mut self, node: Node, pointer: String) -> Value {
+        let Node(Spanned { value, referenced, .. }) = node;
+        let value = match value {
+            Tree::Leaf(value) => value,
+            Tree::Sequence(nodes) => {
+                let take = |(at, node)| self.take(node, format!("{pointer}/{at}"));
+                Value::Array(nodes.into_iter().enumerate().map(take).collect())
+            }
+            Tree::Mapping(entries) => {
+                let mut members = Map::new();
+                for (key, node) in entries {
+                    let pointer = child(&pointer, &key.value);
+                    self.keys.insert(pointer.clone(), location(&key.referenced));
+                    let value = self.take(node, pointer);
+                    members.insert(key.value, value);
+                }
+                Value::Object(members)
+            }
+        };
+        self.values.insert(pointer, location(&referenced));
+        value
+    }
+}
+
+/// The parser says where as well, in its own words.
+fn without_location(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
+}
+
+/// The pointer of a member.
+pub(super) fn child(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+fn location(location: &serde_saphyr::Location) -> Location {
+    Location { line: location.line(), column: location.column() }
+}
+
+struct Node(Spanned<Tree>);
+
+enum Tree {
+    Leaf(Value),
+    Sequence(Vec<Node>),
+    Mapping(Vec<(Spanned<String>, Node)>),
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Leaf(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Leaf(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Leaf(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Tree::Leaf(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Leaf(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Leaf(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Leaf(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+        Tree::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Tree, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = sequence.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Tree::Sequence(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Tree, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = mapping.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Tree::Mapping(entries))
+    }
+}

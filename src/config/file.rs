@@ -1,0 +1,353 @@
+//! The configuration file as the operator writes it. The JSON Schema is derived from these types, comments included.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The settings of the relay. Every one has a safe default.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
+    /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
+    pub listen: Listen,
+    /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
+    /// Replicas of one place share its name.
+    pub enforcement_point: EnforcementPoint,
+    /// The trust store. Whoever can change these files decides who may sign.
+    pub keys: Vec<KeySource>,
+    /// The rules, in order: the first that matches decides, and none means no.
+    /// Whoever can change them decides what needs a proof.
+    pub policies: Vec<Policy>,
+    /// Where used proofs are remembered.
+    pub replay: Replay,
+    /// What one request may ask of the relay.
+    pub limits: Limits,
+    /// How much a denial tells the client: the code and what to sign, or nothing but an id.
+    pub denials: Denials,
+    /// Types of structured fields beyond the standard ones, for components with `;sf`.
+    pub structured_fields: BTreeMap<String, FieldType>,
+    /// What is written to standard error.
+    pub log: Log,
+}
+
+/// An address and a port.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Listen(pub String);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self("0.0.0.0:8000".to_owned())
+    }
+}
+
+/// A name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct EnforcementPoint(pub String);
+
+impl Default for EnforcementPoint {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// A source of public keys.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeySource {
+    /// A JWK Set file (RFC 7517), or a glob of such files. Relative paths start at the folder of this file.
+    pub file: String,
+}
+
+/// One rule: which requests it matches and what they must prove.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Its name, in logs, headers and metadata.
+    pub name: String,
+    /// The requests it matches. Without it, only a route that names the policy in
+    /// `context_extensions: {proof-policy: NAME}` chooses it.
+    pub r#match: Option<Match>,
+    /// What the proofs of a request must say, or `none` where no proof is asked for.
+    #[serde(default)]
+    pub proof: ProofRule,
+    /// `observe` decides, records and marks, but lets the request pass.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Fields that the backend trusts: denied when they are present and not covered by every proof.
+    #[serde(default)]
+    pub protect: Vec<String>,
+    /// What becomes of a protected field that is not covered: the request is denied, or the field removed.
+    #[serde(default)]
+    pub protect_by: ProtectBy,
+    /// What clients call the resource, where TLS or the name ends in front of Envoy.
+    #[serde(default)]
+    pub external: External,
+    /// Lets upgrades and CONNECT pass. Nothing that follows them is verified.
+    #[serde(default)]
+    pub upgrades: bool,
+}
+
+/// The requests that a policy matches. What is not stated matches everything.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
+pub struct Match {
+    /// Exact hosts or `*.suffix`. Without a port they match any port.
+    pub hosts: Vec<String>,
+    /// Methods, in upper case as clients send them.
+    pub methods: Vec<String>,
+    /// A path: `/transfers/{account}`, or with the rest of it `/rates/{*rest}`.
+    pub path: Option<String>,
+}
+
+/// What proofs must say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ProofRule {
+    Open(NoProof),
+    Required(Proof),
+}
+
+impl Default for ProofRule {
+    fn default() -> Self {
+        Self::Required(Proof::default())
+    }
+}
+
+/// The word for no proof.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NoProof {
+    None,
+}
+
+/// What every proof that counts must cover and say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proof {
+    /// Components that must be covered. With a body, `content-digest` is required besides; with a query, a component
+    /// that holds it: see `body` and `query`.
+    pub cover: Vec<String>,
+    /// A body must match a covered Content-Digest (`bound`), must not exist (`none`), or may go unsigned (`free`).
+    pub body: BodyRule,
+    /// A query must be covered (`bound`), or may go unsigned (`free`).
+    pub query: QueryRule,
+    /// For how long after `created` a proof is accepted, such as `60s` or `5m`. It is also how long a captured request
+    /// would be worth something to whoever could get around the replay store.
+    pub max_age: String,
+    /// By how much the clocks of signer and relay may differ, either way.
+    pub clock_skew: String,
+    /// Count only proofs with this tag. Without it, every proof on the request counts and must be valid.
+    pub tag: Option<String>,
+    /// Signature parameters that must be there, besides `created` and `keyid`.
+    pub require: Vec<RequiredParameter>,
+    /// Roles of the trust store of which every signer must hold one. Empty: any key of the trust store may sign.
+    pub roles: Vec<String>,
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self {
+            cover: vec!["@method".to_owned(), "@target-uri".to_owned()],
+            body: BodyRule::default(),
+            query: QueryRule::default(),
+            max_age: "5m".to_owned(),
+            clock_skew: "30s".to_owned(),
+            tag: None,
+            require: Vec::new(),
+            roles: Vec::new(),
+        }
+    }
+}
+
+/// How the body is bound.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyRule {
+    #[default]
+    Bound,
+    None,
+    Free,
+}
+
+/// How the query is bound.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueryRule {
+    #[default]
+    Bound,
+    Free,
+}
+
+/// A signature parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequiredParameter {
+    Nonce,
+    Expires,
+}
+
+/// Whether decisions bind.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Enforce,
+    Observe,
+}
+
+/// What becomes of a protected field that is not covered.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProtectBy {
+    #[default]
+    Denying,
+    Removing,
+}
+
+/// What clients call the resource.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct External {
+    /// The scheme that clients sign.
+    pub scheme: Option<Scheme>,
+    /// The authority that clients sign, in lower case.
+    pub authority: Option<String>,
+}
+
+/// A URI scheme.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// Where used proofs are remembered.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replay {
+    /// In this process: gone at a restart, and not shared. Two replicas would each accept a proof once.
+    pub memory: MemoryReplay,
+}
+
+/// The replay store in memory.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryReplay {
+    /// Proofs remembered at once. When it is full, requests are denied: none that could be replayed is forgotten.
+    #[schemars(range(min = 1))]
+    pub capacity: usize,
+}
+
+impl Default for MemoryReplay {
+    fn default() -> Self {
+        Self { capacity: 900_000 }
+    }
+}
+
+/// What one request may ask of the relay.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Names and values of all headers, in bytes.
+    #[schemars(range(min = 1))]
+    pub header_bytes: usize,
+    /// Header lines.
+    #[schemars(range(min = 1))]
+    pub header_lines: usize,
+    /// The body, in bytes: not less than Envoy's `max_request_bytes`.
+    pub body_bytes: usize,
+    /// Labels in Signature-Input. Each may cost a signature check.
+    #[schemars(range(min = 1))]
+    pub labels: usize,
+    /// Covered components of one proof.
+    #[schemars(range(min = 1))]
+    pub components: usize,
+    /// The value of one covered component, in bytes.
+    #[schemars(range(min = 1))]
+    pub component_bytes: usize,
+    /// A nonce, in bytes.
+    #[schemars(range(min = 1))]
+    pub nonce_bytes: usize,
+    /// Checks in flight. Above that the answer is `overloaded` at once.
+    #[schemars(range(min = 1))]
+    pub in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let crate::limits::Limits {
+            header_bytes,
+            header_lines,
+            body_bytes,
+            labels,
+            components,
+            component_bytes,
+            nonce_bytes,
+        } = crate::limits::Limits::default();
+        Self {
+            header_bytes,
+            header_lines,
+            body_bytes,
+            labels,
+            components,
+            component_bytes,
+            nonce_bytes,
+            in_flight: 1024,
+        }
+    }
+}
+
+/// How much a denial tells the client.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Denials {
+    #[default]
+    Detailed,
+    Opaque,
+}
+
+/// The type of a structured field (RFC 9651).
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldType {
+    Item,
+    List,
+    Dictionary,
+}
+
+/// What is written to standard error.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least important lines that are written. Decisions are `info`; with `off` nobody sees them.
+    pub level: LogLevel,
+    /// One JSON object a line, or text for people.
+    pub format: LogFormat,
+}
+
+/// How important a line is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+}
+
+/// How a line looks.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Json,
+    #[default]
+    Text,
+}

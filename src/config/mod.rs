@@ -1,0 +1,84 @@
+//! What the operator wrote, and what the program uses.
+//!
+//! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
+//! is enforced: both come from the types in [`file`].
+
+mod document;
+pub mod file;
+mod lower;
+mod problem;
+mod schema;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use problem::{Problem, Problems};
+pub use schema::json_schema;
+
+use crate::envoy::Denials;
+use crate::limits::Limits;
+use crate::policy::Policies;
+use crate::verify::FieldTypes;
+use document::Document;
+
+/// The built-in settings, commented. They deny everything.
+pub const DEFAULT: &str = include_str!("default.yaml");
+
+/// A configuration in use.
+#[derive(Debug)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Names this place in replay claims.
+    pub enforcement_point: Box<str>,
+    /// Paths and globs of JWK Set files.
+    pub key_files: Vec<PathBuf>,
+    pub policies: Policies,
+    /// Proofs that the replay store remembers at once.
+    pub replay_capacity: usize,
+    pub limits: Limits,
+    /// Checks in flight.
+    pub in_flight: usize,
+    pub denials: Denials,
+    pub field_types: FieldTypes,
+    pub log: file::Log,
+}
+
+impl Config {
+    /// The built-in settings.
+    ///
+    /// # Errors
+    /// Never, as a test shows: they are checked like any other.
+    pub fn built_in() -> Result<Self, Problems> {
+        Self::parse(DEFAULT, "built-in settings", Path::new(""))
+    }
+
+    /// Reads a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Every problem, with line and column.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Problems::new(&name, vec![Problem::everywhere(error.to_string())]))?;
+        Self::parse(&text, &name, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a text. `name` stands before each problem, `folder` before each relative path.
+    ///
+    /// # Errors
+    /// Every problem, with line and column.
+    pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, Problems> {
+        let document = Document::parse(text).map_err(|problem| Problems::new(name, vec![problem]))?;
+        let problems = schema::check(&document);
+        if !problems.is_empty() {
+            return Err(Problems::new(name, problems));
+        }
+        document
+            .typed()
+            .map_err(|problem| vec![problem])
+            .and_then(|file| lower::lower(file, &document, folder))
+            .map_err(|problems| Problems::new(name, problems))
+    }
+}

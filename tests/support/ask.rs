@@ -1,0 +1,177 @@
+//! Questions to a relay, over gRPC, as Envoy would ask them.
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use proof_messenger_relay::envoy::client::{Answer, answer, check_request};
+use proof_messenger_relay::limits::Limits;
+use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
+use proof_messenger_relay::signer::{Signing, content_digest, sign};
+use proof_messenger_relay::timestamp::{Clock as _, Timestamp};
+use proof_messenger_relay::verify::{FieldTypes, Message};
+
+use super::relay::{Relay, START};
+use super::signer::Signer;
+
+/// A request to ask about. It can be signed, and changed before and after.
+#[derive(Clone)]
+pub struct Ask {
+    pub method: String,
+    pub scheme: String,
+    pub authority: String,
+    pub target: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Option<Vec<u8>>,
+    pub policy: Option<String>,
+}
+
+/// A signature over `cover`, made when tests begin, with a nonce of its own.
+pub fn signing(label: &str, cover: &[&str]) -> Signing {
+    Signing {
+        label: label.to_owned(),
+        cover: cover.iter().map(|component| (*component).to_owned()).collect(),
+        created: Some(Timestamp::from_unix_seconds(START)),
+        expires: None,
+        nonce: Some(proof_messenger_relay::signer::nonce().unwrap()),
+        tag: None,
+        alg: None,
+    }
+}
+
+impl Ask {
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            scheme: "https".to_owned(),
+            authority: "bank.example".to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            policy: None,
+        }
+    }
+
+    pub fn get(target: &str) -> Self {
+        Self::new("GET", target)
+    }
+
+    /// With a body, its length and its digest.
+    pub fn post(target: &str, body: &[u8]) -> Self {
+        let mut ask = Self::new("POST", target)
+            .header("content-length", body.len().to_string())
+            .header("content-digest", content_digest(body));
+        ask.body = Some(body.to_vec());
+        ask
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Replaces every line of that name.
+    pub fn replace(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self = self.without(name);
+        self.header(name, value)
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// The text of a header.
+    pub fn value(&self, name: &str) -> String {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name).unwrap();
+        String::from_utf8(value.clone()).unwrap()
+    }
+
+    /// Signed as the reference client does: method, target URI and, with a body, its digest.
+    pub fn signed(self, signer: &Signer) -> Self {
+        let with_body: &[&str] = &["@method", "@target-uri", "content-digest"];
+        let cover = if self.body.is_some() { with_body } else { &with_body[..2] };
+        let signing = signing(&signer.id, cover);
+        self.signed_as(signer, &signing)
+    }
+
+    /// Signed in a way of the test's own. A second signature joins the first.
+    pub fn signed_as(mut self, signer: &Signer, signing: &Signing) -> Self {
+        let fields = {
+            let request = self.request(Encoding::Raw);
+            let types = FieldTypes::default();
+            let message = Message::new(&request, &types);
+            sign(&message, &signer.key, &signer.id, signing, &Limits::default()).unwrap()
+        };
+        for (name, value) in [("signature-input", fields.signature_input), ("signature", fields.signature)] {
+            match self.headers.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.extend_from_slice(format!(", {value}").as_bytes()),
+                None => self.headers.push((name.to_owned(), value.into_bytes())),
+            }
+        }
+        self
+    }
+
+    fn request(&self, encoding: Encoding) -> Request<'_> {
+        let mut request = Request::new(&self.method, &self.scheme, &self.authority, &self.target);
+        let lines = self.headers.iter().map(|(name, value)| Field { name, value }).collect();
+        let limits = Limits { header_lines: usize::MAX, header_bytes: usize::MAX, ..Limits::default() };
+        request.fields = Fields::new(lines, encoding, &limits).unwrap();
+        request.body = self.body.as_deref().map_or(Body::Absent, Body::Complete);
+        request
+    }
+
+    /// The message of an Envoy with `encode_raw_headers: true`.
+    pub fn check_request(&self) -> CheckRequest {
+        check_request(&self.request(Encoding::Raw), self.policy.as_deref())
+    }
+
+    /// The message of an Envoy without it: lines of one name joined with a comma, bytes that are not UTF-8 replaced.
+    pub fn merged_check_request(&self) -> CheckRequest {
+        let mut check = self.check_request();
+        let http = check.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+        for header in http.header_map.take().unwrap().headers {
+            let value =
+                header.raw_value.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '!' });
+            let value: String = value.collect();
+            http.headers
+                .entry(header.key)
+                .and_modify(|known| {
+                    known.push(',');
+                    known.push_str(&value);
+                })
+                .or_insert(value);
+        }
+        check
+    }
+
+    /// Asks, with raw headers.
+    pub async fn of(&self, relay: &Relay) -> Answer {
+        ask(relay, self.check_request()).await
+    }
+
+    /// Asks, with merged headers.
+    pub async fn of_merged(&self, relay: &Relay) -> Answer {
+        ask(relay, self.merged_check_request()).await
+    }
+}
+
+/// Asks with a message of the test's own.
+pub async fn ask(relay: &Relay, check: CheckRequest) -> Answer {
+    answer(respond(relay, check).await.unwrap())
+}
+
+/// The whole response, or the gRPC error.
+pub async fn respond(relay: &Relay, check: CheckRequest) -> Result<CheckResponse, tonic::Status> {
+    let mut client = AuthorizationClient::connect(format!("http://{}", relay.address)).await.unwrap();
+    client.check(check).await.map(tonic::Response::into_inner)
+}
+
+/// The code of an answer, empty where the request was allowed.
+pub fn code(answer: &Answer) -> &str {
+    answer.metadata.get("code").map_or("", String::as_str)
+}
+
+/// The relay's time.
+pub fn now(relay: &Relay) -> Timestamp {
+    relay.clock.now()
+}

@@ -1,0 +1,76 @@
+//! A relay of this process, on a port that the system chooses.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proof_messenger_relay::config::Config;
+use proof_messenger_relay::server::Server;
+use proof_messenger_relay::timestamp::{Clock, SystemClock, Timestamp};
+
+use super::signer::{Signer, trust_store};
+
+/// When tests begin, in seconds since the epoch.
+pub const START: u64 = 1_700_000_000;
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug)]
+pub struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A relay that serves until it is dropped.
+pub struct Relay {
+    pub address: SocketAddr,
+    pub clock: Arc<TestClock>,
+    task: tokio::task::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Relay {
+    /// A relay with the test's own clock, and a trust store of these signers. `settings` is a configuration file
+    /// without `listen` and `keys`.
+    pub async fn start(settings: &str, signers: &[&Signer]) -> Self {
+        let clock = Arc::new(TestClock(AtomicU64::new(START)));
+        Self::start_with(settings, signers, clock.clone(), clock).await
+    }
+
+    /// A relay with the machine's clock, for clients that cannot be told another time.
+    pub async fn start_now(settings: &str, signers: &[&Signer]) -> Self {
+        Self::start_with(settings, signers, Arc::new(SystemClock), Arc::new(TestClock(AtomicU64::new(START))))
+            .await
+    }
+
+    async fn start_with(
+        settings: &str,
+        signers: &[&Signer],
+        clock: Arc<dyn Clock>,
+        handle: Arc<TestClock>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("keys.jwks.json"), trust_store(signers).to_string()).unwrap();
+        let settings = format!("listen: 127.0.0.1:0\nkeys: [{{file: keys.jwks.json}}]\n{settings}");
+        let config =
+            Config::parse(&settings, "test", folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
+        let server = Server::bind(config, clock).await.unwrap_or_else(|error| panic!("{error}"));
+        let address = server.address();
+        let task = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
+        Self { address, clock: handle, task, _folder: folder }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
