@@ -27,7 +27,7 @@ impl Document {
                 location: error
                     .location()
                     .map(|location| Location { line: location.line(), column: location.column() }),
-                message: error.to_string(),
+                message: without_location(&error.to_string()),
             })?;
         let mut document = Self { value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
         document.value = match root {

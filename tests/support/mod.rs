@@ -1,4 +1,5 @@
-//! What the tests stand on: a relay with a clock that they set, signers, a real Envoy, a backend, clients.
+//! What the tests stand on: a relay with a clock that they set, signers, a real Envoy, a backend behind it, clients in
+//! front of it.
 
 pub mod ask;
 pub mod backend;
@@ -6,3 +7,11 @@ pub mod client;
 pub mod envoy;
 pub mod relay;
 pub mod signer;
+
+use std::time::Duration;
+
+/// How long a test waits for a fact before it fails. Only failures take this long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a fact that cannot be awaited is looked for.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
