@@ -2,6 +2,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests do I/O
 
 mod attacks;
+mod cli;
+mod config;
 mod conformance;
 mod descriptors;
+mod purity;
 mod support;

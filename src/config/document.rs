@@ -77,9 +77,10 @@ impl Document {
     }
 }
 
-/// The parser says where as well, in its own words.
+/// The parser says where as well, in its own words, and how its caller could allow what it refused.
 fn without_location(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    message.split_once(", set DuplicateKeyPolicy").map_or(message, |(message, _)| message).to_owned()
 }
 
 /// The pointer of a member.

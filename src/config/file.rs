@@ -1,20 +1,26 @@
 //! The configuration file as the operator writes it. The JSON Schema is derived from these types, comments included.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::format::{
+    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, PathText, PolicyName, Tag, Text,
+};
+use crate::proof::Name;
+
 /// The settings of the relay. Every one has a safe default.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
     /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
     /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
-    pub listen: Listen,
+    pub listen: Text<ListenAddress>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
     /// Replicas of one place share its name.
-    pub enforcement_point: EnforcementPoint,
+    pub enforcement_point: String,
     /// The trust store. Whoever can change these files decides who may sign.
     pub keys: Vec<KeySource>,
     /// The rules, in order: the first that matches decides, and none means no.
@@ -27,30 +33,25 @@ pub struct ConfigFile {
     /// How much a denial tells the client: the code and what to sign, or nothing but an id.
     pub denials: Denials,
     /// Types of structured fields beyond the standard ones, for components with `;sf`.
-    pub structured_fields: BTreeMap<String, FieldType>,
+    #[schemars(with = "BTreeMap<String, FieldType>", extend("propertyNames" = {"format": "field-name"}))]
+    pub structured_fields: BTreeMap<Text<FieldName>, FieldType>,
     /// What is written to standard error.
     pub log: Log,
 }
 
-/// An address and a port.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Listen(pub String);
-
-impl Default for Listen {
+impl Default for ConfigFile {
     fn default() -> Self {
-        Self("0.0.0.0:8000".to_owned())
-    }
-}
-
-/// A name.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct EnforcementPoint(pub String);
-
-impl Default for EnforcementPoint {
-    fn default() -> Self {
-        Self("default".to_owned())
+        Self {
+            listen: Text::new(ListenAddress(SocketAddr::from(([0, 0, 0, 0], 8000)))),
+            enforcement_point: "default".to_owned(),
+            keys: Vec::new(),
+            policies: Vec::new(),
+            replay: Replay::default(),
+            limits: Limits::default(),
+            denials: Denials::default(),
+            structured_fields: BTreeMap::new(),
+            log: Log::default(),
+        }
     }
 }
 
@@ -67,7 +68,7 @@ pub struct KeySource {
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Its name, in logs, headers and metadata.
-    pub name: String,
+    pub name: Text<PolicyName>,
     /// The requests it matches. Without it, only a route that names the policy in
     /// `context_extensions: {proof-policy: NAME}` chooses it.
     pub r#match: Option<Match>,
@@ -79,7 +80,7 @@ pub struct Policy {
     pub mode: Mode,
     /// Fields that the backend trusts: denied when they are present and not covered by every proof.
     #[serde(default)]
-    pub protect: Vec<String>,
+    pub protect: Vec<Text<FieldName>>,
     /// What becomes of a protected field that is not covered: the request is denied, or the field removed.
     #[serde(default)]
     pub protect_by: ProtectBy,
@@ -92,16 +93,15 @@ pub struct Policy {
 }
 
 /// The requests that a policy matches. What is not stated matches everything.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
 pub struct Match {
     /// Exact hosts or `*.suffix`. Without a port they match any port.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<Text<Host>>,
     /// Methods, in upper case as clients send them.
-    pub methods: Vec<String>,
+    pub methods: Vec<Text<Method>>,
     /// A path: `/transfers/{account}`, or with the rest of it `/rates/{*rest}`.
-    pub path: Option<String>,
+    pub path: Option<Text<PathText>>,
 }
 
 /// What proofs must say.
@@ -131,18 +131,19 @@ pub enum NoProof {
 pub struct Proof {
     /// Components that must be covered. With a body, `content-digest` is required besides; with a query, a component
     /// that holds it: see `body` and `query`.
-    pub cover: Vec<String>,
+    #[schemars(length(min = 1))]
+    pub cover: Vec<Text<Component>>,
     /// A body must match a covered Content-Digest (`bound`), must not exist (`none`), or may go unsigned (`free`).
     pub body: BodyRule,
     /// A query must be covered (`bound`), or may go unsigned (`free`).
     pub query: QueryRule,
     /// For how long after `created` a proof is accepted, such as `60s` or `5m`. It is also how long a captured request
     /// would be worth something to whoever could get around the replay store.
-    pub max_age: String,
+    pub max_age: Text<Duration>,
     /// By how much the clocks of signer and relay may differ, either way.
-    pub clock_skew: String,
+    pub clock_skew: Text<Duration>,
     /// Count only proofs with this tag. Without it, every proof on the request counts and must be valid.
-    pub tag: Option<String>,
+    pub tag: Option<Text<Tag>>,
     /// Signature parameters that must be there, besides `created` and `keyid`.
     pub require: Vec<RequiredParameter>,
     /// Roles of the trust store of which every signer must hold one. Empty: any key of the trust store may sign.
@@ -152,11 +153,11 @@ pub struct Proof {
 impl Default for Proof {
     fn default() -> Self {
         Self {
-            cover: vec!["@method".to_owned(), "@target-uri".to_owned()],
+            cover: [Name::Method, Name::TargetUri].map(|name| Text::new(Component(name))).into(),
             body: BodyRule::default(),
             query: QueryRule::default(),
-            max_age: "5m".to_owned(),
-            clock_skew: "30s".to_owned(),
+            max_age: Text::new(Duration(300)),
+            clock_skew: Text::new(Duration(30)),
             tag: None,
             require: Vec::new(),
             roles: Vec::new(),
@@ -216,7 +217,7 @@ pub struct External {
     /// The scheme that clients sign.
     pub scheme: Option<Scheme>,
     /// The authority that clients sign, in lower case.
-    pub authority: Option<String>,
+    pub authority: Option<Text<Authority>>,
 }
 
 /// A URI scheme.

@@ -5,6 +5,7 @@
 
 mod document;
 pub mod file;
+pub mod format;
 mod lower;
 mod problem;
 mod schema;
@@ -70,15 +71,13 @@ impl Config {
     /// # Errors
     /// Every problem, with line and column.
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, Problems> {
-        let document = Document::parse(text).map_err(|problem| Problems::new(name, vec![problem]))?;
+        let refused = |problems| Problems::new(name, problems);
+        let document = Document::parse(text).map_err(|problem| refused(vec![problem]))?;
         let problems = schema::check(&document);
         if !problems.is_empty() {
-            return Err(Problems::new(name, problems));
+            return Err(refused(problems));
         }
-        document
-            .typed()
-            .map_err(|problem| vec![problem])
-            .and_then(|file| lower::lower(file, &document, folder))
-            .map_err(|problems| Problems::new(name, problems))
+        let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
+        Ok(file.lower(folder))
     }
 }

@@ -4,10 +4,13 @@
 //! our own types, and would say "is not valid under any of the given schemas" where an operator needs to know what was
 //! expected.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::document::{Document, child};
 use super::file::ConfigFile;
+use super::format;
 use super::problem::Problem;
 
 /// The JSON Schema (2020-12) of the configuration file.
@@ -21,6 +24,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     let root = json_schema();
     let mut check = Check { document, root: &root, problems: Vec::new() };
     check.value(&root, &document.value, "");
+    check.unique_policy_names();
     check.problems
 }
 
@@ -48,7 +52,17 @@ impl<'a> Check<'a> {
         }
         match value {
             Value::Object(members) => self.object(schema, members, pointer),
+            Value::String(text) => {
+                if let Some(format) = schema.get("format").and_then(Value::as_str)
+                    && let Err(message) = format::check(format, text)
+                {
+                    self.problems.push(self.document.problem(pointer, message));
+                }
+            }
             Value::Array(items) => {
+                if schema.get("minItems").is_some() && items.is_empty() {
+                    self.problems.push(self.document.problem(pointer, "expected at least one entry"));
+                }
                 if let Some(schema) = schema.get("items") {
                     for (position, item) in items.iter().enumerate() {
                         self.value(schema, item, &format!("{pointer}/{position}"));
@@ -73,8 +87,12 @@ impl<'a> Check<'a> {
     fn object(&mut self, schema: &'a Value, members: &Map<String, Value>, pointer: &str) {
         let none = Map::new();
         let known = schema.get("properties").and_then(Value::as_object);
+        let names = schema.pointer("/propertyNames/format").and_then(Value::as_str);
         for (key, value) in members {
             let pointer = child(pointer, key);
+            if let Some(Err(message)) = names.map(|names| format::check(names, key)) {
+                self.problems.push(self.document.key_problem(&pointer, message));
+            }
             match (known.and_then(|known| known.get(key)), schema.get("additionalProperties")) {
                 (Some(schema), _) => self.value(schema, value, &pointer),
                 (None, Some(Value::Bool(false))) => {
@@ -90,6 +108,19 @@ impl<'a> Check<'a> {
                 && !members.contains_key(key)
             {
                 self.problems.push(self.document.problem(pointer, format!("the key {key} is missing")));
+            }
+        }
+    }
+
+    /// Names are how routes choose and how logs tell: each stands once. No schema can say that.
+    fn unique_policy_names(&mut self) {
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let policies = self.document.value.get("policies").and_then(Value::as_array);
+        for (at, policy) in policies.into_iter().flatten().enumerate() {
+            let Some(name) = policy.get("name").and_then(Value::as_str) else { continue };
+            if let Some(first) = seen.insert(name, at) {
+                let message = format!("the name {name:?} is already that of policy {}", first + 1);
+                self.problems.push(self.document.problem(&format!("/policies/{at}/name"), message));
             }
         }
     }

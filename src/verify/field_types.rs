@@ -1,6 +1,6 @@
 //! Which fields are structured fields, and of what type: `;sf` needs to know (RFC 9421 §2.1.1).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The three types of structured fields (RFC 9651 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const STANDARD: &[(&str, FieldType)] = &[
 
 /// The types of fields: the standard ones, and those that an application adds.
 #[derive(Debug, Clone)]
-pub struct FieldTypes(HashMap<Box<str>, FieldType>);
+pub struct FieldTypes(BTreeMap<Box<str>, FieldType>);
 
 impl FieldTypes {
     /// Adds the application's own fields. A standard field keeps its type.

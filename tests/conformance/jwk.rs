@@ -140,11 +140,10 @@ struct Test {
     result: String,
 }
 
-/// Wycheproof tests whole JWS with the keys. Here the keys are what counts, so a set passes when all of it loads.
+/// Wycheproof tests whole JWS, with sets of keys. Here only the keys apply, and a set is taken whole or not at all.
 ///
-/// Of the 26 tests none has a set that may load: the five valid ones are of shared secrets and RSA, which are out by
-/// design, and the 21 invalid ones all have something wrong with the set but one, a bad signature by shared secrets.
-/// Of P-256, where a supported key is spoilt in one member, each is refused for that member.
+/// None of the sets loads. Those of the five valid tests are of shared secrets and RSA keys, which are out by design,
+/// as are most of the 21 invalid ones. In six tests a P-256 key is spoilt in one member, and refused for that member.
 #[test]
 fn keys_that_wycheproof_refuses_are_refused() {
     let Some(Wycheproof { number_of_tests, test_groups }) = vectors("wycheproof/json_web_key_test.json")

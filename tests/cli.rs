@@ -1,0 +1,301 @@
+//! The program as a user meets it: commands, exit codes, what goes to which stream.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const SETTINGS: &str = r#"
+listen: 127.0.0.1:0
+keys: [{file: people.jwks.json}]
+policies:
+  - name: transfers
+    match: {methods: [POST], path: "/transfers/{account}"}
+  - name: rates
+    match: {methods: [GET], path: "/rates/{*rest}"}
+    proof: none
+"#;
+
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proof-messenger-relay"));
+    command.args(arguments).current_dir(folder).env_remove("PROOF_MESSENGER_CONFIG");
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder, arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A relay of its own process.
+struct Serving {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Serving {
+    /// Starts it and waits until it says where it listens.
+    fn start(mut command: Command) -> Self {
+        let mut child =
+            command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let listening = next_line(&mut log);
+        assert_eq!(listening["message"], "listening", "{listening}");
+        let address = format!("http://{}", listening["address"].as_str().unwrap());
+        Self { child, log, address }
+    }
+
+    fn next_line(&mut self) -> Value {
+        next_line(&mut self.log)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn next_line(log: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+fn folder_with_alice() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(
+        folder.path(),
+        &[
+            "keys",
+            "new",
+            "--subject",
+            "alice",
+            "--role",
+            "clerk",
+            "--private",
+            "alice.jwk.json",
+            "--trust-store",
+            "people.jwks.json",
+        ],
+    );
+    assert!(made.status.success(), "{}", stderr(&made));
+    std::fs::write(folder.path().join("relay.yaml"), SETTINGS).unwrap();
+    folder
+}
+
+#[test]
+fn without_a_command_it_serves_and_denies_everything_and_says_how_to_change_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(program(folder.path(), &["--listen", "127.0.0.1:0"]));
+    let advice = serving.next_line();
+    assert_eq!(advice["level"], "WARN");
+    assert!(advice["message"].as_str().unwrap().contains("--config"), "{advice}");
+    let answer =
+        run(folder.path(), &["check", "--relay", &serving.address, "--url", "http://localhost/", "--json"]);
+    assert_eq!(answer.status.code(), Some(1));
+    let answer: Value = serde_json::from_str(&stdout(&answer)).unwrap();
+    assert_eq!((&answer["status"], &answer["metadata"]["code"]), (&403.into(), &"no-policy".into()));
+}
+
+#[test]
+fn the_built_in_address_is_port_8000() {
+    let settings = stdout(&run(Path::new("."), &["config", "default"]));
+    assert!(settings.contains("\nlisten: 0.0.0.0:8000\n"));
+}
+
+#[test]
+fn keys_sign_and_check_make_an_allowed_request_and_one_log_line() {
+    let folder = folder_with_alice();
+    let mut serving = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    let mut check = |arguments: &[&str]| {
+        let mut all = vec!["check", "--relay", &serving.address, "--json"];
+        all.extend(arguments);
+        let output = run(folder.path(), &all);
+        let answer: Value =
+            serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        (output.status.code(), answer, next_line(&mut serving.log))
+    };
+    let request = ["--method", "POST", "--url", "http://localhost/transfers/7", "--body", "{\"amount\":1}"];
+
+    let (exit, answer, line) = check(&[&request[..], &["--key", "alice.jwk.json"]].concat());
+    assert_eq!(exit, Some(0), "{answer}");
+    assert_eq!(answer["headers"]["x-proof-subject"], "alice");
+    assert_eq!(answer["headers"]["x-proof-status"], "verified");
+    assert_eq!(
+        (&line["decision"], &line["policy"], &line["subject"]),
+        (&"allow".into(), &"transfers".into(), &"alice".into())
+    );
+    assert_eq!(line["id"], answer["headers"]["x-proof-id"]);
+    assert!(line["duration_us"].is_u64(), "{line}");
+
+    let (exit, answer, line) = check(&request);
+    assert_eq!(exit, Some(1));
+    assert_eq!((&answer["body"]["code"], &line["code"]), (&"proof-missing".into(), &"proof-missing".into()));
+    assert_eq!(
+        answer["headers"]["accept-signature"],
+        "sig=(\"@method\" \"@target-uri\" \"content-digest\");created;keyid"
+    );
+
+    let (exit, answer, _) = check(&["--url", "http://localhost/rates/eur"]);
+    assert_eq!((exit, &answer["headers"]["x-proof-status"]), (Some(0), &"unsigned".into()));
+}
+
+#[test]
+fn the_log_holds_no_header_value_no_body_and_no_query() {
+    let folder = folder_with_alice();
+    let mut serving = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    run(
+        folder.path(),
+        &[
+            "check",
+            "--relay",
+            &serving.address,
+            "--key",
+            "alice.jwk.json",
+            "--method",
+            "POST",
+            "--url",
+            "http://localhost/transfers/7?token=marker",
+            "--body",
+            "marker",
+            "-H",
+            "Authorization: Bearer marker",
+        ],
+    );
+    let line = serving.next_line();
+    assert_eq!(line["decision"], "allow");
+    assert!(!line.to_string().contains("marker"), "{line}");
+}
+
+#[test]
+fn sign_prints_arguments_that_survive_the_shell() {
+    let folder = folder_with_alice();
+    let sign = run(
+        folder.path(),
+        &[
+            "sign",
+            "--key",
+            "alice.jwk.json",
+            "--method",
+            "POST",
+            "--url",
+            "http://localhost:1/transfers/7?a=b c",
+            "--body",
+            "a \"quoted\" body",
+            "--output",
+            "curl",
+        ],
+    );
+    assert!(sign.status.success(), "{}", stderr(&sign));
+    let arguments = stdout(&sign);
+    let file = arguments.trim().strip_prefix("--config ").unwrap();
+    let config = std::fs::read_to_string(file).unwrap();
+    assert!(config.contains("header = \"signature-input: sig=(\\\"@method\\\" \\\"@target-uri\\\" \\\"content-digest\\\");created="), "{config}");
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    for line in config.lines().filter_map(|line| line.strip_prefix("data-binary = \"@")) {
+        std::fs::remove_file(line.trim_end_matches('"')).unwrap();
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_private_key_is_for_its_owner_only_and_is_never_overwritten() {
+    let folder = folder_with_alice();
+    let private = folder.path().join("alice.jwk.json");
+    assert_eq!(std::fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = std::fs::read(&private).unwrap();
+    let again = run(
+        folder.path(),
+        &[
+            "keys",
+            "new",
+            "--subject",
+            "eve",
+            "--private",
+            "alice.jwk.json",
+            "--trust-store",
+            "people.jwks.json",
+        ],
+    );
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("alice.jwk.json"), "{}", stderr(&again));
+    assert_eq!(std::fs::read(&private).unwrap(), before);
+    assert!(!stdout(&run(folder.path(), &["keys", "list", "people.jwks.json"])).contains("eve"));
+}
+
+#[test]
+fn keys_list_shows_who_may_sign() {
+    let folder = folder_with_alice();
+    let listed = run(folder.path(), &["keys", "list", "people.jwks.json", "--json"]);
+    let keys: Value = serde_json::from_str(&stdout(&listed)).unwrap();
+    assert_eq!((&keys[0]["sub"], &keys[0]["roles"][0]), (&"alice".into(), &"clerk".into()));
+    assert_eq!(keys[0]["algorithm"], "ed25519");
+    assert_eq!(keys[0]["kid"], keys[0]["thumbprint"]);
+}
+
+#[test]
+fn a_trust_store_with_a_private_key_is_refused_with_file_entry_and_reason() {
+    let folder = folder_with_alice();
+    let private: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("alice.jwk.json")).unwrap()).unwrap();
+    let store = serde_json::json!({"keys": [private]});
+    std::fs::write(folder.path().join("people.jwks.json"), store.to_string()).unwrap();
+    let checked = run(folder.path(), &["config", "check", "relay.yaml"]);
+    assert_eq!(checked.status.code(), Some(64));
+    assert_eq!(
+        stderr(&checked),
+        "people.jwks.json: keys[0]: a private or symmetric key (member \"d\"): a trust store holds public keys only\n"
+    );
+}
+
+#[test]
+fn exit_codes_tell_usage_from_failure() {
+    let folder = folder_with_alice();
+    std::fs::write(folder.path().join("bad.yaml"), "polices: []\n").unwrap();
+    let exit = |arguments: &[&str]| run(folder.path(), arguments).status.code();
+    assert_eq!(exit(&["--help"]), Some(0));
+    assert_eq!(exit(&["serve", "--nonsense"]), Some(64));
+    assert_eq!(exit(&["serve", "--config", "bad.yaml"]), Some(64));
+    assert_eq!(exit(&["serve", "--config", "missing.yaml"]), Some(64));
+    assert_eq!(exit(&["config", "check", "relay.yaml"]), Some(0));
+    assert_eq!(exit(&["check", "--relay", "http://127.0.0.1:1", "--url", "http://localhost/"]), Some(1));
+}
+
+#[test]
+fn a_taken_port_is_a_failure_that_names_it() {
+    let folder = folder_with_alice();
+    let serving = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    let address = serving.address.trim_start_matches("http://");
+    let second = run(folder.path(), &["serve", "--config", "relay.yaml", "--listen", address]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains(&format!("cannot listen on {address}")), "{}", stderr(&second));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [
+        &["serve"][..],
+        &["keys", "new"],
+        &["keys", "list"],
+        &["sign"],
+        &["check"],
+        &["config", "check"],
+        &["config", "schema"],
+        &["config", "default"],
+    ] {
+        let help = stdout(&run(Path::new("."), &[command, &["--help"]].concat()));
+        assert!(help.contains("Example"), "{command:?}: {help}");
+    }
+}

@@ -1,0 +1,138 @@
+//! The configuration file: strict, and complaining once about everything.
+
+use std::path::Path;
+
+use proof_messenger_relay::config::{Config, DEFAULT, json_schema};
+use serde_json::Value;
+
+fn problems(text: &str) -> String {
+    Config::parse(text, "relay.yaml", Path::new("")).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place_and_what_was_expected() {
+    let text = r#"listen: localhost
+polices: []
+policies:
+  - name: a b
+    match: {methods: post, pth: /x}
+    proof: {max_age: 60, cover: ["@nope"], body: boundd}
+  - match: {path: /x}
+    proof: nope
+    mode: observee
+replay: {memory: {capacity: 0}}
+keys:
+"#;
+    assert_eq!(
+        problems(text),
+        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, but found "localhost"
+relay.yaml:2:1: the key "polices" is unknown: did you mean policies?
+relay.yaml:4:11: expected printable ASCII without spaces, but found "a b"
+relay.yaml:5:22: expected a list, but found "post"
+relay.yaml:5:28: the key "pth" is unknown: did you mean path?
+relay.yaml:6:22: expected a text, but found 60
+relay.yaml:6:34: the derived component @nope is unknown
+relay.yaml:6:50: expected "bound" or "none" or "free", but found "boundd"
+relay.yaml:7:5: the key name is missing
+relay.yaml:8:12: expected "none" or a mapping, but found "nope"
+relay.yaml:9:11: expected "enforce" or "observe", but found "observee"
+relay.yaml:10:29: expected a whole number of at least 1, but found 0
+relay.yaml:11:5: expected a list, but found nothing"#
+    );
+}
+
+#[test]
+fn what_a_schema_cannot_say_is_reported_at_once_too() {
+    let text = r#"listen: localhost
+policies:
+  - name: a b
+    match: {methods: [post], hosts: [Bank.example, "*"], path: transfers}
+    proof: {max_age: 1.5s, clock_skew: soon, cover: ["@nope", "X-Tenant"], tag: "é"}
+    protect: [X-Tenant]
+    external: {authority: "https://bank.example"}
+  - {name: a b, match: {path: "/a/{x}/{x}"}, proof: {cover: []}}
+structured_fields: {X-Parts: dictionary}
+"#;
+    assert_eq!(
+        problems(text),
+        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, but found "localhost"
+relay.yaml:3:11: expected printable ASCII without spaces, but found "a b"
+relay.yaml:4:23: expected a method in upper case such as POST, but found "post"
+relay.yaml:4:38: expected a host in lower case such as bank.example, *.bank.example or bank.example:8443, but found "Bank.example"
+relay.yaml:4:52: expected a host in lower case such as bank.example, *.bank.example or bank.example:8443, but found "*"
+relay.yaml:4:64: expected a path such as /transfers/{account} or /rates/{*rest}, but found "transfers": it does not begin with /
+relay.yaml:5:22: expected whole seconds, minutes or hours such as 60s, 5m or 24h, but found "1.5s"
+relay.yaml:5:40: expected whole seconds, minutes or hours such as 60s, 5m or 24h, but found "soon"
+relay.yaml:5:54: the derived component @nope is unknown
+relay.yaml:5:63: "X-Tenant" is not a field name in lower case
+relay.yaml:5:81: expected printable ASCII, but found "é"
+relay.yaml:6:15: expected a header name in lower case, but found "X-Tenant"
+relay.yaml:7:27: expected an authority in lower case such as bank.example, but found "https://bank.example"
+relay.yaml:8:12: expected printable ASCII without spaces, but found "a b"
+relay.yaml:8:12: the name "a b" is already that of policy 1
+relay.yaml:8:31: expected a path such as /transfers/{account} or /rates/{*rest}, but found "/a/{x}/{x}": a parameter stands twice
+relay.yaml:8:61: expected at least one entry
+relay.yaml:9:21: expected a header name in lower case, but found "X-Parts""#
+    );
+}
+
+#[test]
+fn a_mistake_of_syntax_says_where() {
+    assert_eq!(problems("policies: [\nlimits: {}"), "relay.yaml:1:11: unclosed bracket '['");
+    assert_eq!(problems("keys: []\nkeys: []"), "relay.yaml:2:1: duplicate mapping key: keys");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let problems = Config::load(Path::new("/nonexistent/relay.yaml")).unwrap_err().to_string();
+    assert!(problems.starts_with("/nonexistent/relay.yaml: No such file"), "{problems}");
+}
+
+#[test]
+fn the_printed_settings_are_the_built_in_ones() {
+    let printed = Config::built_in().unwrap();
+    let empty = Config::parse("", "empty", Path::new("")).unwrap();
+    assert_eq!(format!("{printed:?}"), format!("{empty:?}"));
+}
+
+#[test]
+fn the_commented_settings_are_valid_when_they_are_uncommented() {
+    // A setting that is commented out stands behind "#  ", prose behind "# ".
+    let uncommented: String = DEFAULT
+        .replace("keys: []", "keys:")
+        .replace("policies: []", "policies:")
+        .lines()
+        .map(|line| line.strip_prefix("#  ").map_or(line.to_owned(), |setting| format!("  {setting}")) + "\n")
+        .collect();
+    let config =
+        Config::parse(&uncommented, "default", Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.policies.len(), 2);
+}
+
+/// Every key of the schema, as a dotted path.
+fn keys(schema: &Value, root: &Value, prefix: &str, found: &mut Vec<String>) {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        found.push(path.clone());
+        keys(inner, root, &path, found);
+        keys(&inner["items"], root, &path, found);
+    }
+    for alternative in schema["anyOf"].as_array().or(schema["oneOf"].as_array()).into_iter().flatten() {
+        keys(alternative, root, prefix, found);
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_described_and_stands_in_the_readme() {
+    let schema = json_schema();
+    let mut found = Vec::new();
+    keys(&schema, &schema, "", &mut found);
+    assert!(found.contains(&"policies.proof.max_age".to_owned()), "{found:?}");
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let missing: Vec<_> = found.iter().filter(|key| !readme.contains(&format!("| `{key}` |"))).collect();
+    assert!(missing.is_empty(), "the README's table of settings lacks {missing:?}");
+}
