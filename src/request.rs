@@ -184,6 +184,23 @@ impl<'a> Fields<'a> {
         self.lines.iter().any(|line| line.name == name)
     }
 
+    /// Whether the field came in one line, as far as the proxy shows.
+    ///
+    /// Two lines `a` and `b` have the same combined value as one line `a, b`, so no signature over it can tell them
+    /// apart (RFC 9421 §7.5.6), and a program that reads only the first would be misled.
+    #[must_use]
+    pub fn came_in_one_line(&self, name: &str) -> bool {
+        let mut lines = self.lines(name);
+        match (lines.next(), lines.next(), self.encoding) {
+            (Some(_), None, Encoding::Raw) => true,
+            // Envoy joins lines with a comma and no space; a comma that a space follows came from one line.
+            (Some(line), None, Encoding::Merged) => {
+                line.split(|byte| *byte == b',').skip(1).all(|after| after.first() == Some(&b' '))
+            }
+            _ => false,
+        }
+    }
+
     /// The combined value: every line joined with a comma and a space (RFC 9421 §2.1).
     #[must_use]
     pub fn combined(&self, name: &str) -> Option<Cow<'a, [u8]>> {

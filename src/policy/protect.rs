@@ -23,8 +23,7 @@ pub struct Protect {
 impl Protect {
     /// The names of fields to remove: those that are protected, present and not proven.
     ///
-    /// A proven field is covered by every proof and came in one line: two lines `a` and `b` have the same signature
-    /// base as one line `a, b`, and a backend may take only the first.
+    /// A proven field is covered by every proof, and came in one line.
     ///
     /// # Errors
     /// `field-uncovered`, where such fields are denied.
@@ -42,7 +41,7 @@ impl Protect {
         {
             let problem = if !covered(name) {
                 "is not covered by every proof"
-            } else if fields.lines(name).count() > 1 {
+            } else if !fields.came_in_one_line(name) {
                 "came in more than one line"
             } else {
                 continue;

@@ -12,8 +12,7 @@ use crate::proof::{Component, FieldForm, Name};
 use crate::request::{Encoding, Request};
 use crate::structured_field::{self, MAX_MEMBERS};
 
-/// Fields of which a second line is an error or changes the meaning. Two lines `a` and `b` have the same base as one
-/// line `a, b`, so a signature cannot tell (RFC 9421 §7.5.6): covered, they must come in one line.
+/// Fields of which a second line is an error or changes the meaning. Covered, they must come in one line.
 const SINGLE_LINE: &[&str] = &[
     "authorization",
     "content-length",
@@ -137,11 +136,11 @@ impl<'a> Message<'a> {
         let fields = &self.request.fields;
         let value = fields.combined(name).ok_or_else(|| missing(component, "there is no such header"))?;
         if fields.encoding() == Encoding::Merged {
-            check_merged(component, form, &value)?;
+            self.check_merged(component, name, form, &value)?;
         }
         match form {
             FieldForm::Combined => {
-                if SINGLE_LINE.contains(&name) && fields.lines(name).count() > 1 {
+                if SINGLE_LINE.contains(&name) && !fields.came_in_one_line(name) {
                     return Err(missing(component, "the header came in more than one line"));
                 }
                 out.push_str(ascii(component, &value)?);
@@ -188,22 +187,25 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
-}
 
-/// In the merged mode, refuses every value that Envoy may have altered or joined.
-fn check_merged(component: &Component<'_>, form: &FieldForm<'_>, value: &[u8]) -> Result<(), Denial> {
-    let reason = match form {
-        FieldForm::Binary => "its lines and bytes are lost",
-        _ if value.contains(&b'!') => "a ! may stand for a byte that was not UTF-8",
-        // Envoy joins lines with a comma and no space; a comma that a space follows came from one line.
-        FieldForm::Combined if has_bare_comma(value) => "a comma without a space may be a joint of two lines",
-        _ => return Ok(()),
-    };
-    Err(missing(component, &format!("{reason}: set encode_raw_headers in Envoy's ext_authz filter")))
-}
-
-fn has_bare_comma(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').skip(1).any(|after| after.first() != Some(&b' '))
+    /// In the merged mode, refuses every value that Envoy may have altered or joined.
+    fn check_merged(
+        &self,
+        component: &Component<'_>,
+        name: &str,
+        form: &FieldForm<'_>,
+        value: &[u8],
+    ) -> Result<(), Denial> {
+        let reason = match form {
+            FieldForm::Binary => "its lines and bytes are lost",
+            _ if value.contains(&b'!') => "a ! may stand for a byte that was not UTF-8",
+            FieldForm::Combined if !self.request.fields.came_in_one_line(name) => {
+                "a comma without a space may be a joint of two lines"
+            }
+            _ => return Ok(()),
+        };
+        Err(missing(component, &format!("{reason}: set encode_raw_headers in Envoy's ext_authz filter")))
+    }
 }
 
 fn ascii<'v>(component: &Component<'_>, value: &'v [u8]) -> Result<&'v str, Denial> {
