@@ -5,6 +5,7 @@ pub mod ask;
 pub mod backend;
 pub mod client;
 pub mod envoy;
+pub mod gateway;
 pub mod relay;
 pub mod signer;
 
