@@ -1,6 +1,11 @@
 //! The relay behind a real Envoy, with the configuration that this repository ships.
 
+mod bodies;
+mod grpc;
+mod headers;
 mod signed;
+mod tampering;
+mod upgrades;
 
 use crate::support::ask::Ask;
 use crate::support::signer::Signer;

@@ -40,6 +40,40 @@ impl EnvoySetup {
         (setting, format!("{upgrades}\n{setting}"))
     }
 
+    /// CONNECT, likewise. It needs a route as well.
+    pub fn connect_upgrade() -> Edit {
+        let setting = "          codec_type: AUTO";
+        let upgrades = "          upgrade_configs: [{upgrade_type: CONNECT}]";
+        (setting, format!("{upgrades}\n{setting}"))
+    }
+
+    pub fn connect_route() -> Edit {
+        let first = "              routes:\n";
+        let tunnel =
+            "              - match: {connect_matcher: {}}\n                route: {cluster: backend}\n";
+        (first, format!("{first}{tunnel}"))
+    }
+
+    /// No body ever reaches the relay.
+    pub fn no_body() -> Edit {
+        let start = SHIPPED.find("              with_request_body:").expect("a setting");
+        let end = SHIPPED.find("              # The relay may set and remove").expect("what follows it");
+        (&SHIPPED[start..end], String::new())
+    }
+
+    /// A route below `/public` about which the relay is not asked.
+    pub fn exempt_route() -> Edit {
+        let last = "              - match: {prefix: /}\n";
+        let exempt = r#"              - match: {prefix: /public}
+                route: {cluster: backend}
+                typed_per_filter_config:
+                  envoy.filters.http.ext_authz:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    disabled: true
+"#;
+        (last, format!("{exempt}{last}"))
+    }
+
     /// A backend that is spoken to over HTTP/2, as gRPC needs it.
     pub fn grpc_backend() -> Edit {
         let setting = "    connect_timeout: 1s\n";
