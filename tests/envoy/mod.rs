@@ -1,8 +1,13 @@
 //! The relay behind a real Envoy, with the configuration that this repository ships.
 
+mod access_log;
 mod bodies;
+mod clients;
+mod failures;
 mod grpc;
 mod headers;
+mod replays;
+mod services;
 mod signed;
 mod tampering;
 mod upgrades;
