@@ -8,6 +8,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod relay;
 pub mod signer;
+pub mod tamperer;
 
 use std::time::Duration;
 
