@@ -6,6 +6,7 @@ mod clients;
 mod failures;
 mod grpc;
 mod headers;
+mod paths;
 mod replays;
 mod services;
 mod signed;

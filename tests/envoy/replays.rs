@@ -15,6 +15,7 @@ use proof_messenger_relay::keys::{Directory, parse_jwk_set};
 use proof_messenger_relay::relay::Relay;
 use proof_messenger_relay::replay::{Claim, Guard, MemoryStore, Outcome, ReplayStore, StoreFailure};
 use proof_messenger_relay::timestamp::{SystemClock, Timestamp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -28,6 +29,7 @@ use crate::support::backend::Backend;
 use crate::support::client;
 use crate::support::envoy::{Envoy, EnvoySetup};
 use crate::support::gateway::{Gateway, PROTOCOLS, assert_refused};
+use crate::support::relay;
 use crate::support::signer::trust_store;
 
 #[tokio::test]
@@ -61,6 +63,36 @@ async fn a_denied_request_may_be_sent_again() {
     assert_refused(&gateway.http1(&tampered).await, 401, "digest-mismatch");
     let answer = gateway.http1(&signed).await;
     assert_eq!(answer.status, 200, "a forger burns nobody's nonce: {}", answer.text());
+}
+
+/// Why envoy.yaml has no `retry_policy`: what Envoy repeats, nobody proves again.
+#[tokio::test]
+async fn envoy_does_not_ask_about_what_it_repeats() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let backend = listener.local_addr().unwrap();
+    let relay = relay::Relay::start_now(EVERYTHING, &[&alice()]).await;
+    let mut setup = EnvoySetup::new(relay.address, backend);
+    let setting = "                  timeout: 15s\n";
+    let retry = "                  retry_policy: {retry_on: reset, num_retries: 1}\n";
+    setup.edits.push((setting, format!("{setting}{retry}")));
+    let envoy = Envoy::start(setup).await;
+
+    let request = get("/transfers").signed(&alice()).http1();
+    let serve = async {
+        // The first connection breaks after the request came, the second answers.
+        let (mut first, _) = listener.accept().await.unwrap();
+        first.read_u8().await.unwrap();
+        drop(first);
+        let (mut second, _) = listener.accept().await.unwrap();
+        second.read_u8().await.unwrap();
+        second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        second
+    };
+    let (answer, _connection) = tokio::join!(client::http1(envoy.address(), &request), serve);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(envoy.stat("cluster.backend.upstream_rq_retry").await, 1);
+    assert_eq!(envoy.stat("cluster.relay.upstream_rq_total").await, 1);
+    assert_refused(&client::http1(envoy.address(), &request).await, 409, "replayed");
 }
 
 /// A store that takes until the test releases it.
