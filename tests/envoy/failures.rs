@@ -21,7 +21,9 @@ const ONE_PLACE: &str = "replay: {memory: {capacity: 1}}\npolicies: [{name: tran
 /// Sends one signed request through an Envoy that asks at this address.
 async fn send_past(relay: SocketAddr) -> (Answer, Backend, Envoy) {
     let backend = Backend::start().await;
-    let envoy = Envoy::start(EnvoySetup::new(relay, backend.address())).await;
+    let mut setup = EnvoySetup::new(relay, backend.address());
+    setup.relay_timeout = EnvoySetup::SHIPPED_TIMEOUT;
+    let envoy = Envoy::start(setup).await;
     let answer = client::http1(envoy.address(), &get("/transfers").signed(&alice()).http1()).await;
     (answer, backend, envoy)
 }

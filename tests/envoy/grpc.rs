@@ -1,5 +1,9 @@
 //! A gRPC backend: calls are HTTP/2 requests with a body whose length is not announced.
 
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
 use super::{EVERYTHING, alice, post};
 use crate::support::ask::Ask;
 use crate::support::client::{self, Answer, of_unknown_length};
@@ -38,6 +42,29 @@ async fn a_signed_call_passes() {
     assert_eq!(received.body, MESSAGE);
     assert_eq!(received.header("te"), ["trailers"]);
     assert_eq!(received.header("x-proof-subject"), ["alice"]);
+}
+
+/// They come after the decision. envoy.yaml says so, and that a backend must not trust them.
+#[tokio::test]
+async fn no_proof_covers_trailers() {
+    let gateway = gateway().await;
+    let frames = || {
+        let trailers =
+            HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), HeaderValue::from_static("7"))]);
+        let frames =
+            [Ok::<_, std::io::Error>(Frame::data(Bytes::from(MESSAGE))), Ok(Frame::trailers(trailers))];
+        StreamBody::new(tokio_stream::iter(frames))
+    };
+    let send = |ask: Ask| client::http2(gateway.address(), ask.http2().map(|_| frames()));
+    let answer = send(unary().signed(&alice())).await.unwrap();
+    assert_eq!(answer.trailer("grpc-status"), Some("0"), "{answer:?}");
+    assert_eq!(gateway.last_received().trailers["x-tenant"], "7");
+
+    let cover = &["@method", "@target-uri", "content-digest", "x-tenant"];
+    let covered = unary().header("x-tenant", "7").signed_over(&alice(), cover).without("x-tenant");
+    let answer = send(covered).await.unwrap();
+    assert_eq!(answer.header("grpc-status"), Some("16"), "a trailer is no header: {answer:?}");
+    assert_eq!(gateway.received().len(), 1);
 }
 
 #[tokio::test]

@@ -175,7 +175,9 @@ async fn a_check_that_envoy_gave_up_still_uses_up_the_proof() {
         .serve_with_incoming(TcpIncoming::from(listener));
     let server = tokio::spawn(server);
     let backend = Backend::start().await;
-    let envoy = Envoy::start(EnvoySetup::new(relay, backend.address())).await;
+    let mut setup = EnvoySetup::new(relay, backend.address());
+    setup.relay_timeout = "1s";
+    let envoy = Envoy::start(setup).await;
 
     let request = get("/transfers").signed(&alice()).http1();
     let answer = client::http1(envoy.address(), &request).await;

@@ -11,6 +11,7 @@ use proof_messenger_relay::signer::{Signing, content_digest, sign};
 use proof_messenger_relay::timestamp::{Clock as _, SystemClock, Timestamp};
 use proof_messenger_relay::verify::{FieldTypes, Message};
 
+use super::client::of_known_length;
 use super::relay::{Relay, START};
 use super::signer::Signer;
 
@@ -156,7 +157,7 @@ impl Ask {
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
-        request.body(Full::from(self.body.clone().unwrap_or_default())).unwrap()
+        request.body(of_known_length(self.body.clone().unwrap_or_default())).unwrap()
     }
 
     /// The message of an Envoy with `encode_raw_headers: true`.

@@ -24,13 +24,19 @@ pub struct EnvoySetup {
     pub backend: SocketAddr,
     /// Whether the relay gets the headers as they were received, or joined as Istio has them.
     pub raw_headers: bool,
+    /// How long Envoy waits for the relay. As long as tests do, unless the test is about giving up: this machine may
+    /// be busy with others.
+    pub relay_timeout: &'static str,
     /// What this test changes besides. Each piece must occur exactly once.
     pub edits: Vec<Edit>,
 }
 
 impl EnvoySetup {
+    /// The timeout that is shipped.
+    pub const SHIPPED_TIMEOUT: &str = "0.5s";
+
     pub fn new(relay: SocketAddr, backend: SocketAddr) -> Self {
-        Self { relay, backend, raw_headers: true, edits: Vec::new() }
+        Self { relay, backend, raw_headers: true, relay_timeout: "30s", edits: Vec::new() }
     }
 
     /// The upgrades that the shipped configuration refuses and explains.
@@ -94,6 +100,7 @@ impl EnvoySetup {
             ("{address: 0.0.0.0, port_value: 10000}", anywhere),
             ("{address: 127.0.0.1, port_value: 8000}", address(self.relay)),
             ("{address: 127.0.0.1, port_value: 8080}", address(self.backend)),
+            ("timeout: 0.5s", format!("timeout: {}", self.relay_timeout)),
         ];
         if !self.raw_headers {
             let merged = String::from("encode_raw_headers: false");

@@ -22,8 +22,8 @@ pub const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
 /// An Envoy with a relay, which has the machine's clock, and a backend.
 pub struct Gateway {
-    pub relay: Relay,
-    pub backend: Backend,
+    _relay: Relay,
+    backend: Backend,
     pub envoy: Envoy,
 }
 
@@ -52,7 +52,7 @@ impl Gateway {
         let relay = Relay::start_now(settings, signers).await;
         let mut setup = EnvoySetup::new(relay.address, backend.address());
         change(&mut setup);
-        Self { relay, backend, envoy: Envoy::start(setup).await }
+        Self { _relay: relay, backend, envoy: Envoy::start(setup).await }
     }
 
     pub fn address(&self) -> SocketAddr {
