@@ -6,5 +6,7 @@ mod cli;
 mod config;
 mod conformance;
 mod descriptors;
+mod envoy;
 mod purity;
+mod readme;
 mod support;
