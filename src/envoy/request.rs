@@ -40,7 +40,7 @@ fn read_http<'a>(
 ) -> Result<Request<'a>, Denial> {
     let Headers { encoding, pseudo, mark, lines } = Headers::split(http)?;
     check_pseudo(&pseudo, http)?;
-    check_attributes(http, encoding)?;
+    check_attributes(http, encoding, limits)?;
     let fields = Fields::new(lines, encoding, limits)?;
     let upgrade = http.method == "CONNECT"
         || fields.contains("upgrade")
@@ -128,7 +128,12 @@ fn check_pseudo(pseudo: &[Field<'_>], http: &HttpRequest) -> Result<(), Denial> 
 }
 
 /// What a signature covers by name must be one thing to everybody.
-fn check_attributes(http: &HttpRequest, encoding: Encoding) -> Result<(), Denial> {
+fn check_attributes(http: &HttpRequest, encoding: Encoding, limits: &Limits) -> Result<(), Denial> {
+    // They travel as headers do, and components may make the relay read them again and again.
+    let bytes = http.method.len() + http.host.len() + http.path.len();
+    if bytes > limits.header_bytes {
+        return Err(malformed(format!("a target of {bytes} bytes, more than {}", limits.header_bytes)));
+    }
     // On cleartext HTTP/2 the scheme is whatever the client wrote.
     if !matches!(http.scheme.as_str(), "http" | "https") {
         return Err(malformed("the scheme is neither http nor https"));
