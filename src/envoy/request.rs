@@ -42,6 +42,7 @@ fn read_http<'a>(
     check_pseudo(&pseudo, http)?;
     check_attributes(http, encoding, limits)?;
     let fields = Fields::new(lines, encoding, limits)?;
+    check_host(&fields, http)?;
     let upgrade = http.method == "CONNECT"
         || fields.contains("upgrade")
         || pseudo.iter().any(|header| header.name == ":protocol")
@@ -146,6 +147,14 @@ fn check_attributes(http: &HttpRequest, encoding: Encoding, limits: &Limits) -> 
     if encoding == Encoding::Merged && http.path.contains('!') {
         let detail = "a ! in the path may stand for a byte that was not UTF-8: set encode_raw_headers in Envoy's ext_authz filter";
         return Err(Denial::new(Code::PathAmbiguous, detail));
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.3.1: Host beside `:authority` must say the same. A backend may read either.
+fn check_host(fields: &Fields<'_>, http: &HttpRequest) -> Result<(), Denial> {
+    if fields.lines("host").any(|host| !host.eq_ignore_ascii_case(http.host.as_bytes())) {
+        return Err(malformed("Host and :authority disagree"));
     }
     Ok(())
 }
