@@ -52,13 +52,7 @@ impl<'a> Request<'a> {
     /// The authority in lower case and without the scheme's own port (RFC 9421 §2.2.3).
     #[must_use]
     pub fn normalized_authority(&self) -> Cow<'a, str> {
-        let default_port = if self.scheme == "https" { ":443" } else { ":80" };
-        let authority = self.authority.strip_suffix(default_port).unwrap_or(self.authority);
-        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(authority.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(authority)
-        }
+        normalized_authority(self.authority, self.scheme)
     }
 
     /// The path, without the query.
@@ -71,6 +65,17 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// An authority in lower case and without the port that goes without saying in this scheme (RFC 9421 §2.2.3).
+pub(crate) fn normalized_authority<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+    if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(authority.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(authority)
     }
 }
 

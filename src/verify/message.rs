@@ -9,7 +9,7 @@ use super::{FieldType, FieldTypes};
 use crate::denial::{Code, Denial};
 use crate::limits::Limits;
 use crate::proof::{Component, FieldForm, Name};
-use crate::request::{Encoding, Request};
+use crate::request::{Encoding, Request, normalized_authority};
 use crate::structured_field::{self, MAX_MEMBERS};
 
 /// Fields of which a second line is an error or changes the meaning. Two lines `a` and `b` have the same base as one
@@ -54,9 +54,8 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn with_external(mut self, scheme: Option<&'a str>, authority: Option<&'a str>) -> Self {
         self.scheme = scheme.unwrap_or(self.scheme);
-        if let Some(authority) = authority {
-            self.authority = Cow::Borrowed(authority);
-        }
+        // Which port goes without saying depends on the scheme that signers use.
+        self.authority = normalized_authority(authority.unwrap_or(self.request.authority), self.scheme);
         self
     }
 
