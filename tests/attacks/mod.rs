@@ -15,6 +15,7 @@
 mod a_limits;
 mod a_parsing;
 mod b_components;
+mod b_targets;
 mod c_headers;
 mod d_bodies;
 mod e_time_and_replay;
