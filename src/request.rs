@@ -189,6 +189,18 @@ impl<'a> Fields<'a> {
         self.lines.iter().any(|line| line.name == name)
     }
 
+    /// Whether the value came in one line for certain: the merged mode shows several lines as one, joined with a comma
+    /// that no space follows.
+    #[must_use]
+    pub fn is_one_line(&self, name: &str) -> bool {
+        let mut lines = self.lines(name);
+        match (lines.next(), lines.next(), self.encoding) {
+            (Some(_), None, Encoding::Raw) => true,
+            (Some(line), None, Encoding::Merged) => !has_bare_comma(line),
+            _ => false,
+        }
+    }
+
     /// The combined value: every line joined with a comma and a space (RFC 9421 §2.1).
     #[must_use]
     pub fn combined(&self, name: &str) -> Option<Cow<'a, [u8]>> {
@@ -202,6 +214,10 @@ impl<'a> Fields<'a> {
         }
         Some(Cow::Owned(value))
     }
+}
+
+fn has_bare_comma(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').skip(1).any(|after| after.first() != Some(&b' '))
 }
 
 fn malformed(detail: String) -> Denial {
