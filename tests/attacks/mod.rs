@@ -18,6 +18,7 @@ mod b_components;
 mod b_targets;
 mod c_headers;
 mod d_bodies;
+mod d_encodings;
 mod e_time_and_replay;
 mod f_keys_and_algorithms;
 mod g_many_signatures;
