@@ -19,8 +19,10 @@ mod b_targets;
 mod c_headers;
 mod d_bodies;
 mod d_encodings;
+mod e_replay_stores;
 mod e_time_and_replay;
 mod f_keys_and_algorithms;
+mod f_signatures;
 mod g_many_signatures;
 mod j_around;
 
