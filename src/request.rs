@@ -52,13 +52,7 @@ impl<'a> Request<'a> {
     /// The authority in lower case and without the scheme's own port (RFC 9421 §2.2.3).
     #[must_use]
     pub fn normalized_authority(&self) -> Cow<'a, str> {
-        let default_port = if self.scheme == "https" { ":443" } else { ":80" };
-        let authority = self.authority.strip_suffix(default_port).unwrap_or(self.authority);
-        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(authority.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(authority)
-        }
+        normalized_authority(self.authority, self.scheme)
     }
 
     /// The path, without the query.
@@ -71,6 +65,17 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// An authority in lower case and without the port that goes without saying in this scheme (RFC 9421 §2.2.3).
+pub(crate) fn normalized_authority<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+    if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(authority.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(authority)
     }
 }
 
@@ -184,19 +189,14 @@ impl<'a> Fields<'a> {
         self.lines.iter().any(|line| line.name == name)
     }
 
-    /// Whether the field came in one line, as far as the proxy shows.
-    ///
-    /// Two lines `a` and `b` have the same combined value as one line `a, b`, so no signature over it can tell them
-    /// apart (RFC 9421 §7.5.6), and a program that reads only the first would be misled.
+    /// Whether the value came in one line for certain: the merged mode shows several lines as one, joined with a comma
+    /// that no space follows.
     #[must_use]
-    pub fn came_in_one_line(&self, name: &str) -> bool {
+    pub fn is_one_line(&self, name: &str) -> bool {
         let mut lines = self.lines(name);
         match (lines.next(), lines.next(), self.encoding) {
             (Some(_), None, Encoding::Raw) => true,
-            // Envoy joins lines with a comma and no space; a comma that a space follows came from one line.
-            (Some(line), None, Encoding::Merged) => {
-                line.split(|byte| *byte == b',').skip(1).all(|after| after.first() == Some(&b' '))
-            }
+            (Some(line), None, Encoding::Merged) => !has_bare_comma(line),
             _ => false,
         }
     }
@@ -214,6 +214,10 @@ impl<'a> Fields<'a> {
         }
         Some(Cow::Owned(value))
     }
+}
+
+fn has_bare_comma(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').skip(1).any(|after| after.first() != Some(&b' '))
 }
 
 fn malformed(detail: String) -> Denial {

@@ -172,14 +172,19 @@ pub fn serialize_list(members: &[Member<'_>]) -> String {
     serializer.finish().unwrap_or_default()
 }
 
-/// Whether `bytes` stand in `field` as canonical base64.
+/// Whether the member under `key` of the dictionary `field` is spelled as canonical base64. `key` and `bytes` are what
+/// [`dictionary`] read from this very `field`.
 ///
 /// RFC 9651 lets a parser accept missing padding and stray trailing bits, and `sfv` does. A signature that has many
 /// spellings is a gift to whoever looks for two parsers that disagree, so the fields of a proof take only one.
 #[must_use]
-pub fn is_canonical_base64(field: &[u8], bytes: &[u8]) -> bool {
-    let spelled = format!(":{}:", Base64::encode_string(bytes));
-    field.windows(spelled.len()).any(|window| window == spelled.as_bytes())
+pub fn is_canonical_base64<'a>(field: &'a [u8], key: &'a KeyRef, bytes: &[u8]) -> bool {
+    // The key is a piece of the field, so it says where its member begins. A search would also find the same bytes in
+    // a parameter or under another key, where an attacker may have put them.
+    let key = key.as_str();
+    let end_of_key = (key.as_ptr().addr()).wrapping_sub(field.as_ptr().addr()).wrapping_add(key.len());
+    let spelled = format!("=:{}:", Base64::encode_string(bytes));
+    field.get(end_of_key..).is_some_and(|member| member.starts_with(spelled.as_bytes()))
 }
 
 fn pairs<'p, 'a>(parameters: &'p Parameters<'a>) -> impl Iterator<Item = (&'a KeyRef, &'p BareItem<'a>)> {

@@ -40,8 +40,9 @@ fn read_http<'a>(
 ) -> Result<Request<'a>, Denial> {
     let Headers { encoding, pseudo, mark, lines } = Headers::split(http)?;
     check_pseudo(&pseudo, http)?;
-    check_attributes(http, encoding)?;
+    check_attributes(http, encoding, limits)?;
     let fields = Fields::new(lines, encoding, limits)?;
+    check_host(&fields, http)?;
     let upgrade = http.method == "CONNECT"
         || fields.contains("upgrade")
         || pseudo.iter().any(|header| header.name == ":protocol")
@@ -128,7 +129,12 @@ fn check_pseudo(pseudo: &[Field<'_>], http: &HttpRequest) -> Result<(), Denial> 
 }
 
 /// What a signature covers by name must be one thing to everybody.
-fn check_attributes(http: &HttpRequest, encoding: Encoding) -> Result<(), Denial> {
+fn check_attributes(http: &HttpRequest, encoding: Encoding, limits: &Limits) -> Result<(), Denial> {
+    // They travel as headers do, and components may make the relay read them again and again.
+    let bytes = http.method.len() + http.host.len() + http.path.len();
+    if bytes > limits.header_bytes {
+        return Err(malformed(format!("a target of {bytes} bytes, more than {}", limits.header_bytes)));
+    }
     // On cleartext HTTP/2 the scheme is whatever the client wrote.
     if !matches!(http.scheme.as_str(), "http" | "https") {
         return Err(malformed("the scheme is neither http nor https"));
@@ -141,6 +147,14 @@ fn check_attributes(http: &HttpRequest, encoding: Encoding) -> Result<(), Denial
     if encoding == Encoding::Merged && http.path.contains('!') {
         let detail = "a ! in the path may stand for a byte that was not UTF-8: set encode_raw_headers in Envoy's ext_authz filter";
         return Err(Denial::new(Code::PathAmbiguous, detail));
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.3.1: Host beside `:authority` must say the same. A backend may read either.
+fn check_host(fields: &Fields<'_>, http: &HttpRequest) -> Result<(), Denial> {
+    if fields.lines("host").any(|host| !host.eq_ignore_ascii_case(http.host.as_bytes())) {
+        return Err(malformed("Host and :authority disagree"));
     }
     Ok(())
 }

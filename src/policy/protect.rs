@@ -1,7 +1,7 @@
 //! Fields that the backend trusts, and that therefore must have been signed (RFC 9421 §7.2.1).
 
 use crate::denial::{Code, Denial, quoted};
-use crate::request::Fields;
+use crate::request::{Encoding, Fields};
 
 /// What becomes of a protected field that no proof covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,10 +41,12 @@ impl Protect {
         {
             let problem = if !covered(name) {
                 "is not covered by every proof"
-            } else if !fields.came_in_one_line(name) {
-                "came in more than one line"
-            } else {
+            } else if fields.is_one_line(name) {
                 continue;
+            } else if fields.encoding() == Encoding::Merged {
+                "may have come in more than one line: set encode_raw_headers in Envoy's ext_authz filter"
+            } else {
+                "came in more than one line"
             };
             match self.by {
                 ProtectBy::Denying => {

@@ -185,10 +185,10 @@ impl<'a> ProofFields<'a> {
         let mut signatures = read_field("Signature", signature_field, limits)?;
         let claims = inputs.into_iter().map(|(label, input)| {
             let signature = signatures.iter_mut().find(|(known, _)| *known == label).and_then(
-                |(_, member)| match member {
+                |(key, member)| match member {
                     Member::Item(item) => match &mut item.value {
                         BareItem::ByteSequence(bytes)
-                            if structured_field::is_canonical_base64(signature_field, bytes) =>
+                            if structured_field::is_canonical_base64(signature_field, key, bytes) =>
                         {
                             Some(std::mem::take(bytes))
                         }

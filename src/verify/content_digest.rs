@@ -36,7 +36,7 @@ pub fn check(field: &[u8], body: &[u8]) -> Result<(), DigestError> {
             "sha-512" => ("sha-512", digest == &sha512(body)),
             _ => continue,
         };
-        if !structured_field::is_canonical_base64(field, digest) {
+        if !structured_field::is_canonical_base64(field, algorithm, digest) {
             return Err(DigestError::Malformed(format!("{algorithm}: the base64 is not canonical")));
         }
         if !matches {

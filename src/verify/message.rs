@@ -9,7 +9,7 @@ use super::{FieldType, FieldTypes};
 use crate::denial::{Code, Denial};
 use crate::limits::Limits;
 use crate::proof::{Component, FieldForm, Name};
-use crate::request::{Encoding, Request};
+use crate::request::{Encoding, Request, normalized_authority};
 use crate::structured_field::{self, MAX_MEMBERS};
 
 /// Fields of which a second line is an error or changes the meaning. Covered, they must come in one line.
@@ -53,9 +53,8 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn with_external(mut self, scheme: Option<&'a str>, authority: Option<&'a str>) -> Self {
         self.scheme = scheme.unwrap_or(self.scheme);
-        if let Some(authority) = authority {
-            self.authority = Cow::Borrowed(authority);
-        }
+        // Which port goes without saying depends on the scheme that signers use.
+        self.authority = normalized_authority(authority.unwrap_or(self.request.authority), self.scheme);
         self
     }
 
@@ -136,7 +135,7 @@ impl<'a> Message<'a> {
         let fields = &self.request.fields;
         let value = fields.combined(name).ok_or_else(|| missing(component, "there is no such header"))?;
         if fields.encoding() == Encoding::Merged {
-            self.check_merged(component, name, form, &value)?;
+            check_merged(component, form, &value, fields.is_one_line(name))?;
         }
         match form {
             FieldForm::Combined => {
@@ -188,24 +187,20 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// In the merged mode, refuses every value that Envoy may have altered or joined.
-    fn check_merged(
-        &self,
-        component: &Component<'_>,
-        name: &str,
-        form: &FieldForm<'_>,
-        value: &[u8],
-    ) -> Result<(), Denial> {
-        let reason = match form {
-            FieldForm::Binary => "its lines and bytes are lost",
-            _ if value.contains(&b'!') => "a ! may stand for a byte that was not UTF-8",
-            FieldForm::Combined if !self.request.fields.came_in_one_line(name) => {
-                "a comma without a space may be a joint of two lines"
-            }
-            _ => return Ok(()),
-        };
-        Err(missing(component, &format!("{reason}: set encode_raw_headers in Envoy's ext_authz filter")))
-    }
+/// In the merged mode, refuses every value that Envoy may have altered or joined.
+fn check_merged(
+    component: &Component<'_>,
+    form: &FieldForm<'_>,
+    value: &[u8],
+    one_line: bool,
+) -> Result<(), Denial> {
+    let reason = match form {
+        FieldForm::Binary => "its lines and bytes are lost",
+        _ if value.contains(&b'!') => "a ! may stand for a byte that was not UTF-8",
+        FieldForm::Combined if !one_line => "a comma without a space may be a joint of two lines",
+        _ => return Ok(()),
+    };
+    Err(missing(component, &format!("{reason}: set encode_raw_headers in Envoy's ext_authz filter")))
 }
 
 fn ascii<'v>(component: &Component<'_>, value: &'v [u8]) -> Result<&'v str, Denial> {

@@ -1,5 +1,8 @@
 //! Questions to a relay, over gRPC, as Envoy would ask them.
 
+use base64ct::{Base64, Encoding as _};
+use envoy_types::pb::envoy::config::core::v3::HeaderValue;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use http_body_util::Full;
@@ -93,6 +96,13 @@ impl Ask {
         self
     }
 
+    /// Puts `new` in place of `old` in the header of that name. The signature stays as it is.
+    pub fn rewrite(self, name: &str, old: &str, new: &str) -> Self {
+        let value = self.value(name);
+        assert!(value.contains(old), "{name}: {value} does not contain {old}");
+        self.replace(name, value.replacen(old, new, 1))
+    }
+
     /// The text of a header.
     pub fn value(&self, name: &str) -> String {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name).unwrap();
@@ -127,6 +137,16 @@ impl Ask {
             }
         }
         self
+    }
+
+    /// Signed over lines that the test wrote itself. `params` is the member of `Signature-Input` after its label, such
+    /// as `("@method");created=1;keyid="alice"`. None of it needs to make sense.
+    pub fn signed_over(self, signer: &Signer, params: &str, lines: &[&str]) -> Self {
+        let base: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let base = format!("{base}\"@signature-params\": {params}");
+        let signature = Base64::encode_string(&signer.key.sign(base.as_bytes()));
+        self.header("signature-input", format!("{}={params}", signer.id))
+            .header("signature", format!("{}=:{signature}:", signer.id))
     }
 
     fn request(&self, encoding: Encoding) -> Request<'_> {
@@ -168,7 +188,7 @@ impl Ask {
     /// The message of an Envoy without it: lines of one name joined with a comma, bytes that are not UTF-8 replaced.
     pub fn merged_check_request(&self) -> CheckRequest {
         let mut check = self.check_request();
-        let http = check.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap();
+        let http = http(&mut check);
         for header in http.header_map.take().unwrap().headers {
             let value =
                 header.raw_value.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '!' });
@@ -192,6 +212,28 @@ impl Ask {
     /// Asks, with merged headers.
     pub async fn of_merged(&self, relay: &Relay) -> Answer {
         ask(relay, self.merged_check_request()).await
+    }
+}
+
+/// The HTTP request in a check, to be changed.
+pub fn http(check: &mut CheckRequest) -> &mut HttpRequest {
+    check.attributes.as_mut().unwrap().request.as_mut().unwrap().http.as_mut().unwrap()
+}
+
+/// Adds a raw header line to a check.
+pub fn add_line(check: &mut CheckRequest, name: &str, value: impl Into<Vec<u8>>) {
+    let line = HeaderValue { key: name.to_owned(), value: String::new(), raw_value: value.into() };
+    http(check).header_map.as_mut().unwrap().headers.push(line);
+}
+
+/// Removes every raw header line of that name from a check.
+pub fn remove_lines(check: &mut CheckRequest, name: &str) {
+    http(check).header_map.as_mut().unwrap().headers.retain(|line| line.key != name);
+}
+
+impl From<&Ask> for CheckRequest {
+    fn from(ask: &Ask) -> Self {
+        ask.check_request()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod client;
 pub mod envoy;
 pub mod gateway;
 pub mod relay;
+pub mod service;
 pub mod signer;
 pub mod tamperer;
 

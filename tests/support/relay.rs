@@ -18,6 +18,11 @@ pub const START: u64 = 1_700_000_000;
 pub struct TestClock(AtomicU64);
 
 impl TestClock {
+    /// A clock that stands at the time when tests begin.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(START)))
+    }
+
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -41,14 +46,13 @@ impl Relay {
     /// A relay with the test's own clock, and a trust store of these signers. `settings` is a configuration file
     /// without `listen` and `keys`.
     pub async fn start(settings: &str, signers: &[&Signer]) -> Self {
-        let clock = Arc::new(TestClock(AtomicU64::new(START)));
+        let clock = TestClock::new();
         Self::start_with(settings, signers, clock.clone(), clock).await
     }
 
     /// A relay with the machine's clock, for clients that cannot be told another time.
     pub async fn start_now(settings: &str, signers: &[&Signer]) -> Self {
-        Self::start_with(settings, signers, Arc::new(SystemClock), Arc::new(TestClock(AtomicU64::new(START))))
-            .await
+        Self::start_with(settings, signers, Arc::new(SystemClock), TestClock::new()).await
     }
 
     async fn start_with(
