@@ -191,6 +191,9 @@ impl<'a> Fields<'a> {
 
     /// Whether the value came in one line for certain: the merged mode shows several lines as one, joined with a comma
     /// that no space follows.
+    ///
+    /// Two lines `a` and `b` have the same combined value as one line `a, b`, so no signature over it can tell them
+    /// apart (RFC 9421 §7.5.6), and a program that reads only the first would be misled.
     #[must_use]
     pub fn is_one_line(&self, name: &str) -> bool {
         let mut lines = self.lines(name);

@@ -78,7 +78,9 @@ fn the_walk_through_works_as_shown() {
     );
     let steps = walk_through(&readme());
     for (position, (commands, _)) in steps.iter().enumerate() {
-        let commands = commands.replace("cargo build --release\n", "").replace("$PWD/target/release", &program.display().to_string());
+        let commands = commands
+            .replace("cargo build --release\n", "")
+            .replace("$PWD/target/release", &program.display().to_string());
         writeln!(script, "echo '=== {position}'\n{}", with_ports(&commands)).unwrap();
         if commands.trim_end().ends_with('&') {
             for (_, port) in ports {

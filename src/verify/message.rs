@@ -139,7 +139,7 @@ impl<'a> Message<'a> {
         }
         match form {
             FieldForm::Combined => {
-                if SINGLE_LINE.contains(&name) && !fields.came_in_one_line(name) {
+                if SINGLE_LINE.contains(&name) && !fields.is_one_line(name) {
                     return Err(missing(component, "the header came in more than one line"));
                 }
                 out.push_str(ascii(component, &value)?);
@@ -186,6 +186,7 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
+}
 
 /// In the merged mode, refuses every value that Envoy may have altered or joined.
 fn check_merged(
