@@ -1,0 +1,81 @@
+"""The application behind Envoy. It changes nothing for the relay: it reads headers, and says what it read."""
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that reached the backend."""
+
+    method: str
+    target: str
+    host: str
+    headers: "dict[str, str]"  # names in lower case
+    body: bytes
+
+    def told(self, sent):
+        """What the relay told of the signer, if this is what the client sent."""
+        here, there = ((one.method, one.host, one.target, one.body) for one in (self, sent))
+        if here != there:
+            return "another request"
+        status = self.headers.get("x-proof-status", "no word from the relay")
+        return f"{self.headers.get('x-proof-subject', 'nobody')} ({status})"
+
+
+class Backend:
+    """Keeps every request until the demo asks for it."""
+
+    def __init__(self, port):
+        self.port = port
+        self._seen = []
+        self._lock = threading.Lock()
+
+    def record(self, seen):
+        with self._lock:
+            self._seen.append(seen)
+
+    def take(self):
+        """The requests that came since the last call."""
+        with self._lock:
+            seen, self._seen = self._seen, []
+        return seen
+
+
+@contextmanager
+def serving():
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            seen = Seen(self.command, self.path, headers.get("host", ""), headers, body)
+            # Before the answer: when the client has it, the demo asks what was seen.
+            backend.record(seen)
+            told = {name: value for name, value in headers.items() if name.startswith("x-proof-")}
+            request = {"method": seen.method, "target": seen.target, "body": body.decode("utf-8", "replace")}
+            text = json.dumps({"the backend saw": {**request, **told}}, indent=2).encode() + b"\n"
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        def log_message(self, *_):
+            pass  # the table shows what came
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        backend = Backend(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield backend
+        finally:
+            server.shutdown()
+            thread.join()
