@@ -1,5 +1,9 @@
-"""The application behind Envoy. It changes nothing for the relay: it reads headers, and says what it read."""
+"""The application behind Envoy. It changes nothing for the relay: it reads headers, and says what it read.
 
+By itself, `backend.py --port 8080` answers every request with what it saw.
+"""
+
+import argparse
 import json
 import threading
 from contextlib import contextmanager
@@ -46,7 +50,7 @@ class Backend:
 
 
 @contextmanager
-def serving():
+def serving(port=0):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -70,7 +74,7 @@ def serving():
         def log_message(self, *_):
             pass  # the table shows what came
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         backend = Backend(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -79,3 +83,10 @@ def serving():
         finally:
             server.shutdown()
             thread.join()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--port", type=int, required=True)
+    with serving(parser.parse_args().port):
+        threading.Event().wait()
