@@ -2,13 +2,16 @@
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use proof_messenger_relay::envoy::client::{Answer, answer, check_request};
 use proof_messenger_relay::limits::Limits;
 use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
 use proof_messenger_relay::signer::{Signing, content_digest, sign};
-use proof_messenger_relay::timestamp::{Clock as _, Timestamp};
+use proof_messenger_relay::timestamp::{Clock as _, SystemClock, Timestamp};
 use proof_messenger_relay::verify::{FieldTypes, Message};
 
+use super::client::of_known_length;
 use super::relay::{Relay, START};
 use super::signer::Signer;
 
@@ -23,6 +26,8 @@ pub struct Ask {
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Option<Vec<u8>>,
     pub policy: Option<String>,
+    /// When it is signed.
+    pub created: Timestamp,
 }
 
 /// A signature over `cover`, made when tests begin, with a nonce of its own.
@@ -48,7 +53,15 @@ impl Ask {
             headers: Vec::new(),
             body: None,
             policy: None,
+            created: Timestamp::from_unix_seconds(START),
         }
+    }
+
+    /// For real clients: as they sign, and at what time, for an Envoy without TLS.
+    pub fn for_envoy(mut self) -> Self {
+        self.scheme = "http".to_owned();
+        self.created = SystemClock.now();
+        self
     }
 
     pub fn get(target: &str) -> Self {
@@ -90,7 +103,12 @@ impl Ask {
     pub fn signed(self, signer: &Signer) -> Self {
         let with_body: &[&str] = &["@method", "@target-uri", "content-digest"];
         let cover = if self.body.is_some() { with_body } else { &with_body[..2] };
-        let signing = signing(&signer.id, cover);
+        self.signed_over(signer, cover)
+    }
+
+    /// Signed over these components.
+    pub fn signed_over(self, signer: &Signer, cover: &[&str]) -> Self {
+        let signing = Signing { created: Some(self.created), ..signing(&signer.id, cover) };
         self.signed_as(signer, &signing)
     }
 
@@ -118,6 +136,28 @@ impl Ask {
         request.fields = Fields::new(lines, encoding, &limits).unwrap();
         request.body = self.body.as_deref().map_or(Body::Absent, Body::Complete);
         request
+    }
+
+    /// The bytes of the request over HTTP/1.1.
+    pub fn http1(&self) -> Vec<u8> {
+        let Self { method, target, authority, .. } = self;
+        let mut bytes = format!("{method} {target} HTTP/1.1\r\nhost: {authority}\r\n").into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        bytes.extend(b"\r\n");
+        bytes.extend(self.body.iter().flatten());
+        bytes
+    }
+
+    /// The request for an HTTP/2 client.
+    pub fn http2(&self) -> hyper::Request<Full<Bytes>> {
+        let uri = format!("{}://{}{}", self.scheme, self.authority, self.target);
+        let mut request = hyper::Request::builder().method(self.method.as_str()).uri(uri);
+        for (name, value) in &self.headers {
+            request = request.header(name, value.as_slice());
+        }
+        request.body(of_known_length(self.body.clone().unwrap_or_default())).unwrap()
     }
 
     /// The message of an Envoy with `encode_raw_headers: true`.

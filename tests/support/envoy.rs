@@ -24,13 +24,19 @@ pub struct EnvoySetup {
     pub backend: SocketAddr,
     /// Whether the relay gets the headers as they were received, or joined as Istio has them.
     pub raw_headers: bool,
+    /// How long Envoy waits for the relay. As long as tests do, unless the test is about giving up: this machine may
+    /// be busy with others.
+    pub relay_timeout: &'static str,
     /// What this test changes besides. Each piece must occur exactly once.
     pub edits: Vec<Edit>,
 }
 
 impl EnvoySetup {
+    /// The timeout that is shipped.
+    pub const SHIPPED_TIMEOUT: &str = "0.5s";
+
     pub fn new(relay: SocketAddr, backend: SocketAddr) -> Self {
-        Self { relay, backend, raw_headers: true, edits: Vec::new() }
+        Self { relay, backend, raw_headers: true, relay_timeout: "30s", edits: Vec::new() }
     }
 
     /// The upgrades that the shipped configuration refuses and explains.
@@ -38,6 +44,40 @@ impl EnvoySetup {
         let setting = "          codec_type: AUTO";
         let upgrades = "          upgrade_configs: [{upgrade_type: websocket}]";
         (setting, format!("{upgrades}\n{setting}"))
+    }
+
+    /// CONNECT, likewise. It needs a route as well.
+    pub fn connect_upgrade() -> Edit {
+        let setting = "          codec_type: AUTO";
+        let upgrades = "          upgrade_configs: [{upgrade_type: CONNECT}]";
+        (setting, format!("{upgrades}\n{setting}"))
+    }
+
+    pub fn connect_route() -> Edit {
+        let first = "              routes:\n";
+        let tunnel =
+            "              - match: {connect_matcher: {}}\n                route: {cluster: backend}\n";
+        (first, format!("{first}{tunnel}"))
+    }
+
+    /// No body ever reaches the relay.
+    pub fn no_body() -> Edit {
+        let start = SHIPPED.find("              with_request_body:").expect("a setting");
+        let end = SHIPPED.find("              # The relay may set and remove").expect("what follows it");
+        (&SHIPPED[start..end], String::new())
+    }
+
+    /// A route below `/public` about which the relay is not asked.
+    pub fn exempt_route() -> Edit {
+        let last = "              - match: {prefix: /}\n";
+        let exempt = r#"              - match: {prefix: /public}
+                route: {cluster: backend}
+                typed_per_filter_config:
+                  envoy.filters.http.ext_authz:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    disabled: true
+"#;
+        (last, format!("{exempt}{last}"))
     }
 
     /// A backend that is spoken to over HTTP/2, as gRPC needs it.
@@ -60,6 +100,7 @@ impl EnvoySetup {
             ("{address: 0.0.0.0, port_value: 10000}", anywhere),
             ("{address: 127.0.0.1, port_value: 8000}", address(self.relay)),
             ("{address: 127.0.0.1, port_value: 8080}", address(self.backend)),
+            ("timeout: 0.5s", format!("timeout: {}", self.relay_timeout)),
         ];
         if !self.raw_headers {
             let merged = String::from("encode_raw_headers: false");

@@ -5,8 +5,10 @@ pub mod ask;
 pub mod backend;
 pub mod client;
 pub mod envoy;
+pub mod gateway;
 pub mod relay;
 pub mod signer;
+pub mod slow_relay;
 
 use std::time::Duration;
 

@@ -27,6 +27,11 @@ impl Signer {
         Self { id: name.to_owned(), key, members: json!({"sub": name}) }
     }
 
+    /// Somebody else, with a key of the same algorithm.
+    pub fn named_like(signer: &Self, name: &str) -> Self {
+        Self::new(name, signer.key.public().algorithm())
+    }
+
     /// Adds members of the trust-store entry.
     pub fn with(mut self, members: Value) -> Self {
         for (name, value) in members.as_object().unwrap() {
