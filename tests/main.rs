@@ -4,4 +4,5 @@
 mod attacks;
 mod conformance;
 mod descriptors;
+mod envoy;
 mod support;
