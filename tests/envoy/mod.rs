@@ -2,6 +2,7 @@
 
 mod access_log;
 mod bodies;
+mod clients;
 mod failures;
 mod grpc;
 mod headers;
