@@ -7,6 +7,4 @@ mod config;
 mod conformance;
 mod descriptors;
 mod envoy;
-mod purity;
-mod readme;
 mod support;

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use super::{EVERYTHING, alice, get};
@@ -13,6 +12,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{self, Answer};
 use crate::support::envoy::{Envoy, EnvoySetup};
 use crate::support::gateway::{Gateway, PROTOCOLS, assert_refused};
+use crate::support::slow_relay::{SlowRelay, serve};
 
 const DENIED: &str = "http.ingress.ext_authz.relay.denied";
 const ERROR: &str = "http.ingress.ext_authz.relay.error";
@@ -52,19 +52,11 @@ impl Authorization for Silent {
 
 #[tokio::test]
 async fn envoy_does_not_wait_for_a_relay_that_hangs() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder()
-        .add_service(AuthorizationServer::new(Silent))
-        .serve_with_incoming(TcpIncoming::from(listener));
-    let server = tokio::spawn(server);
-
-    let (answer, backend, envoy) = send_past(address).await;
+    let (answer, backend, envoy) = send_past(serve(Silent).await).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(backend.requests().is_empty());
     assert_eq!((envoy.stat(ERROR).await, envoy.stat(DENIED).await), (1, 0));
     assert_eq!(envoy.stat("cluster.relay.upstream_rq_timeout").await, 1, "it was Envoy that gave up");
-    server.abort();
 }
 
 #[tokio::test]
@@ -85,6 +77,28 @@ async fn a_denial_is_a_denial_and_no_error() {
     let gateway = Gateway::start(EVERYTHING, &[&alice()]).await;
     assert_refused(&gateway.http1(&get("/transfers")).await, 401, "proof-missing");
     assert_eq!((gateway.envoy.stat(ERROR).await, gateway.envoy.stat(DENIED).await), (0, 1));
+}
+
+/// A client can bring about too many checks at once, so this is no error that an operator may let pass.
+#[tokio::test]
+async fn an_overloaded_relay_denies_at_once() {
+    let settings = format!("limits: {{in_flight: 1}}\n{EVERYTHING}");
+    let relay = SlowRelay::new(&settings, &[&alice()]);
+    let backend = Backend::start().await;
+    let setup = EnvoySetup::new(serve(relay.service.clone()).await, backend.address());
+    let envoy = Envoy::start(setup).await;
+    let send = || async { client::http1(envoy.address(), &get("/transfers").signed(&alice()).http1()).await };
+
+    let (first, second) = tokio::join!(send(), async {
+        relay.store.until_asked().await;
+        let answer = send().await;
+        relay.store.release();
+        answer
+    });
+    assert_refused(&second, 503, "overloaded");
+    assert_eq!(first.status, 200, "{}", first.text());
+    assert_eq!(backend.requests().len(), 1);
+    assert_eq!((envoy.stat(ERROR).await, envoy.stat(DENIED).await), (0, 1));
 }
 
 /// `failure_mode_allow` is the operator's to set. A client must not be able to bring about what it lets pass.

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod relay;
 pub mod service;
 pub mod signer;
+pub mod slow_relay;
 pub mod tamperer;
 
 use std::time::Duration;
