@@ -7,4 +7,6 @@ mod config;
 mod conformance;
 mod descriptors;
 mod envoy;
+mod purity;
+mod readme;
 mod support;

@@ -131,7 +131,7 @@ async fn tampered_bodies_are_refused() {
         let no_digest = both_changed.without("content-digest");
         assert_refused(&gateway.send(protocol, &no_digest).await, 401, "digest-missing");
 
-        let uncovered = post("/transfers/7", other).signed_over(&alice(), &["@method", "@target-uri"]);
+        let uncovered = post("/transfers/7", other).signed_covering(&alice(), &["@method", "@target-uri"]);
         assert_refused(&gateway.send(protocol, &uncovered).await, 401, "component-uncovered");
     }
     let mut body_added = get("/transfers/7").signed(&alice()).header("content-length", "2");
@@ -176,7 +176,7 @@ async fn a_route_without_buffering_needs_a_policy_that_leaves_bodies_free() {
     let gateway =
         Gateway::start_with(settings, &signers, |setup| setup.edits.push(EnvoySetup::no_body())).await;
     let signed = |target: &str| {
-        post(target, b"{}").without("content-digest").signed_over(&alice(), &["@method", "@target-uri"])
+        post(target, b"{}").without("content-digest").signed_covering(&alice(), &["@method", "@target-uri"])
     };
     let answer = gateway.http1(&signed("/streams/1")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());

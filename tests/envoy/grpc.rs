@@ -61,7 +61,7 @@ async fn no_proof_covers_trailers() {
     assert_eq!(gateway.last_received().trailers["x-tenant"], "7");
 
     let cover = &["@method", "@target-uri", "content-digest", "x-tenant"];
-    let covered = unary().header("x-tenant", "7").signed_over(&alice(), cover).without("x-tenant");
+    let covered = unary().header("x-tenant", "7").signed_covering(&alice(), cover).without("x-tenant");
     let answer = send(covered).await.unwrap();
     assert_eq!(answer.header("grpc-status"), Some("16"), "a trailer is no header: {answer:?}");
     assert_eq!(gateway.received().len(), 1);

@@ -20,12 +20,12 @@ fn two_parts() -> Ask {
 async fn raw_lines_of_one_name_are_verified_in_their_order() {
     let gateway = gateway(true).await;
     for protocol in PROTOCOLS {
-        let signed = two_parts().signed_over(&alice(), TWICE);
+        let signed = two_parts().signed_covering(&alice(), TWICE);
         let answer = gateway.send(protocol, &signed).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(gateway.last_received().header("x-part"), ["a", "b"]);
 
-        let signed = two_parts().signed_over(&alice(), TWICE);
+        let signed = two_parts().signed_covering(&alice(), TWICE);
         let swapped = signed.clone().without("x-part").header("x-part", "b").header("x-part", "a");
         assert_refused(&gateway.send(protocol, &swapped).await, 401, "signature-invalid");
         let added = signed.clone().header("x-part", "c");
@@ -37,14 +37,14 @@ async fn raw_lines_of_one_name_are_verified_in_their_order() {
 async fn merged_lines_of_one_name_are_refused_where_they_are_covered() {
     let gateway = gateway(false).await;
     for protocol in PROTOCOLS {
-        let answer = gateway.send(protocol, &two_parts().signed_over(&alice(), TWICE)).await;
+        let answer = gateway.send(protocol, &two_parts().signed_covering(&alice(), TWICE)).await;
         assert_refused_saying(&answer, 401, "component-missing", "encode_raw_headers");
         gateway.assert_untouched();
     }
     let answer = gateway.http1(&two_parts().signed(&alice())).await;
     assert_eq!(answer.status, 200, "uncovered, they concern nobody: {}", answer.text());
 
-    let one_line = get("/").header("x-part", "a, b").signed_over(&alice(), TWICE);
+    let one_line = get("/").header("x-part", "a, b").signed_covering(&alice(), TWICE);
     let answer = gateway.http1(&one_line).await;
     assert_eq!(answer.status, 200, "Envoy joined nothing here: {}", answer.text());
 }
@@ -86,12 +86,12 @@ async fn bytes_that_are_no_text_can_be_covered_as_bytes_only() {
     let raw = gateway(true).await;
     let merged = gateway(false).await;
     for protocol in PROTOCOLS {
-        let ask = get("/").header("x-name", b"caf\xe9").signed_over(&alice(), AS_BYTES);
+        let ask = get("/").header("x-name", b"caf\xe9").signed_covering(&alice(), AS_BYTES);
         let answer = raw.send(protocol, &ask).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_refused(&raw.send(protocol, &ask.replace("x-name", "cafe")).await, 401, "signature-invalid");
 
-        let ask = get("/").header("x-name", b"caf\xe9").signed_over(&alice(), AS_BYTES);
+        let ask = get("/").header("x-name", b"caf\xe9").signed_covering(&alice(), AS_BYTES);
         let answer = merged.send(protocol, &ask).await;
         assert_refused_saying(&answer, 401, "component-missing", "encode_raw_headers");
     }
@@ -102,7 +102,7 @@ async fn bytes_that_are_no_text_can_be_covered_as_bytes_only() {
 #[tokio::test]
 async fn a_signed_exclamation_mark_never_stands_for_another_byte() {
     let cover = &["@method", "@target-uri", "x-name"];
-    let signed = || get("/").header("x-name", "a!b").signed_over(&alice(), cover);
+    let signed = || get("/").header("x-name", "a!b").signed_covering(&alice(), cover);
     let forged = || signed().replace("x-name", b"a\xffb");
 
     let raw = gateway(true).await;
@@ -129,7 +129,7 @@ async fn a_covered_header_of_which_there_may_be_one_is_refused_twice() {
     let answer = gateway.http1(&two_lines).await;
     assert_eq!(answer.status, 200, "uncovered: {}", answer.text());
 
-    let one_line = get("/").header("idempotency-key", "\"a\", \"b\"").signed_over(&alice(), cover);
+    let one_line = get("/").header("idempotency-key", "\"a\", \"b\"").signed_covering(&alice(), cover);
     let split = one_line
         .without("idempotency-key")
         .header("idempotency-key", "\"a\"")
@@ -148,7 +148,7 @@ async fn lines_that_envoy_itself_joins_are_verified_as_the_backend_gets_them() {
         assert_eq!(answer.status, 200, "uncovered: {}", answer.text());
         assert_eq!(gateway.last_received().header("accept"), ["a/a,b/b"]);
 
-        let answer = gateway.http1(&two_lines.signed_over(&alice(), cover)).await;
+        let answer = gateway.http1(&two_lines.signed_covering(&alice(), cover)).await;
         let code = if raw_headers { "signature-invalid" } else { "component-missing" };
         assert_refused(&answer, 401, code);
     }

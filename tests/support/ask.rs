@@ -113,11 +113,11 @@ impl Ask {
     pub fn signed(self, signer: &Signer) -> Self {
         let with_body: &[&str] = &["@method", "@target-uri", "content-digest"];
         let cover = if self.body.is_some() { with_body } else { &with_body[..2] };
-        self.signed_over(signer, cover)
+        self.signed_covering(signer, cover)
     }
 
     /// Signed over these components.
-    pub fn signed_over(self, signer: &Signer, cover: &[&str]) -> Self {
+    pub fn signed_covering(self, signer: &Signer, cover: &[&str]) -> Self {
         let signing = Signing { created: Some(self.created), ..signing(&signer.id, cover) };
         self.signed_as(signer, &signing)
     }
