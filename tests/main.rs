@@ -3,5 +3,7 @@
 
 mod attacks;
 mod conformance;
+mod denials;
 mod descriptors;
+mod properties;
 mod support;

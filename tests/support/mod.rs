@@ -5,7 +5,9 @@ pub mod ask;
 pub mod backend;
 pub mod client;
 pub mod envoy;
+pub mod golden;
 pub mod relay;
+pub mod service;
 pub mod signer;
 
 use std::time::Duration;
