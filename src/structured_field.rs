@@ -172,6 +172,12 @@ pub fn serialize_list(members: &[Member<'_>]) -> String {
     serializer.finish().unwrap_or_default()
 }
 
+/// The string with that text (RFC 9651 §4.1.6), which must be printable ASCII.
+#[must_use]
+pub(crate) fn string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// Whether `bytes` stand in `field` as canonical base64.
 ///
 /// RFC 9651 lets a parser accept missing padding and stray trailing bits, and `sfv` does. A signature that has many

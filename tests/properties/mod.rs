@@ -1,6 +1,7 @@
 //! What holds for every input, tried with inputs that nobody chose.
 
 mod checks;
+mod components;
 mod hostile;
 mod parsers;
 mod paths;
