@@ -7,7 +7,7 @@ use crate::crypto::{PrivateKey, random, sha256};
 use crate::denial::Denial;
 use crate::limits::Limits;
 use crate::proof::{Malformed, Proof};
-use crate::structured_field::{self, Member};
+use crate::structured_field::{self, Member, string};
 use crate::timestamp::Timestamp;
 use crate::verify::{Message, signature_base};
 
@@ -68,10 +68,11 @@ pub fn sign(
 }
 
 impl Signing {
+    /// The member of `Signature-Input`. What a string cannot hold is found when it is read back.
     fn input(&self, key_id: &str) -> String {
         let identifier = |component: &String| {
             let (name, parameters) = component.split_at(component.find(';').unwrap_or(component.len()));
-            format!("{}{parameters}", quote(name.trim_matches('"')))
+            format!("{}{parameters}", string(name.trim_matches('"')))
         };
         let components: Vec<String> = self.cover.iter().map(identifier).collect();
         let mut input = format!("{}=({})", self.label, components.join(" "));
@@ -80,19 +81,14 @@ impl Signing {
                 input.push_str(&format!(";{name}={}", time.unix_seconds()));
             }
         }
-        input.push_str(&format!(";keyid={}", quote(key_id)));
+        input.push_str(&format!(";keyid={}", string(key_id)));
         for (name, value) in [("nonce", &self.nonce), ("tag", &self.tag), ("alg", &self.alg)] {
             if let Some(value) = value {
-                input.push_str(&format!(";{name}={}", quote(value)));
+                input.push_str(&format!(";{name}={}", string(value)));
             }
         }
         input
     }
-}
-
-/// An sf-string (RFC 9651 §4.1.6). What it cannot hold is found when the input is read back.
-fn quote(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The value of `Content-Digest` with SHA-256.

@@ -172,6 +172,12 @@ pub fn serialize_list(members: &[Member<'_>]) -> String {
     serializer.finish().unwrap_or_default()
 }
 
+/// The string with that text (RFC 9651 §4.1.6), which must be printable ASCII.
+#[must_use]
+pub(crate) fn string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// Whether the member under `key` of the dictionary `field` is spelled as canonical base64. `key` and `bytes` are what
 /// [`dictionary`] read from this very `field`.
 ///

@@ -3,6 +3,7 @@
 use super::{Policy, Terms};
 use crate::proof::Name;
 use crate::request::{Body, Request};
+use crate::structured_field::string;
 use crate::verify::{BodyRule, QueryRule};
 
 /// The fields of a denial that say what to sign.
@@ -46,8 +47,7 @@ impl Challenge {
         }
         if let Some(tag) = &requirement.tag {
             // A tag is printable ASCII: the configuration checks that.
-            accept_signature
-                .push_str(&format!(";tag=\"{}\"", tag.replace('\\', "\\\\").replace('"', "\\\"")));
+            accept_signature.push_str(&format!(";tag={}", string(tag)));
         }
         Some(Self {
             accept_signature,

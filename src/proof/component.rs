@@ -6,7 +6,7 @@ use std::fmt;
 use super::Malformed;
 use crate::denial::quoted;
 use crate::request::is_field_name;
-use crate::structured_field::{self, BareItem, Item};
+use crate::structured_field::{self, BareItem, Item, string};
 
 /// A component, with the identifier that the client wrote.
 #[derive(Debug, Clone)]
@@ -224,10 +224,10 @@ impl fmt::Display for Name<'_> {
             Name::RequestTarget => f.write_str("\"@request-target\""),
             Name::Path => f.write_str("\"@path\""),
             Name::Query => f.write_str("\"@query\""),
-            Name::QueryParam(name) => write!(f, "\"@query-param\";name=\"{name}\""),
+            Name::QueryParam(name) => write!(f, "\"@query-param\";name={}", string(name)),
             Name::Field(name, FieldForm::Combined) => write!(f, "\"{name}\""),
             Name::Field(name, FieldForm::Structured) => write!(f, "\"{name}\";sf"),
-            Name::Field(name, FieldForm::Member(key)) => write!(f, "\"{name}\";key=\"{key}\""),
+            Name::Field(name, FieldForm::Member(key)) => write!(f, "\"{name}\";key={}", string(key)),
             Name::Field(name, FieldForm::Binary) => write!(f, "\"{name}\";bs"),
         }
     }

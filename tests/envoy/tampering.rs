@@ -9,8 +9,9 @@ use crate::support::gateway::{Gateway, PROTOCOLS, assert_refused};
 async fn what_was_signed_cannot_be_changed() {
     let gateway = Gateway::start(EVERYTHING, &[&alice()]).await;
     let cover = &["@method", "@target-uri", "content-digest", "x-account"];
-    let signed =
-        || post("/transfers?to=bob&amount=12", b"{}").header("x-account", "7").signed_covering(&alice(), cover);
+    let signed = || {
+        post("/transfers?to=bob&amount=12", b"{}").header("x-account", "7").signed_covering(&alice(), cover)
+    };
     let elsewhere = |authority: &str| Ask { authority: authority.to_owned(), ..signed() };
     let to = |target: &str| Ask { target: target.to_owned(), ..signed() };
     let tampered = [

@@ -6,6 +6,7 @@ pub mod backend;
 pub mod client;
 pub mod envoy;
 pub mod gateway;
+pub mod golden;
 pub mod relay;
 pub mod service;
 pub mod signer;

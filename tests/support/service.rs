@@ -7,12 +7,15 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
+use proof_messenger_relay::envoy::client::{Answer, answer};
 use proof_messenger_relay::keys::{Directory, parse_jwk_set};
 use proof_messenger_relay::relay;
-use proof_messenger_relay::replay::{Guard, ReplayStore};
-use proof_messenger_relay::timestamp::Clock;
+use proof_messenger_relay::replay::{Guard, MemoryStore, ReplayStore};
+use proof_messenger_relay::timestamp::{Clock, Timestamp};
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::relay::START;
 use super::signer::{Signer, trust_store};
 
 pub struct Service(AuthorizationService);
@@ -44,5 +47,39 @@ impl Service {
 
     pub async fn respond(&self, check: impl Into<CheckRequest>) -> Result<CheckResponse, tonic::Status> {
         self.0.check(tonic::Request::new(check.into())).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// The service for tests that ask thousands of questions one after the other, with a clock that stands still at
+/// [`START`].
+pub struct Blocking {
+    service: Service,
+    runtime: Runtime,
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(START)
+    }
+}
+
+impl Blocking {
+    /// `settings` is a configuration file without `listen` and `keys`.
+    pub fn new(settings: &str, signers: &[&Signer]) -> Self {
+        let store = Arc::new(MemoryStore::new(100_000));
+        let service = Service::new(settings, signers, Arc::new(Still), store, 1);
+        Self { service, runtime: tokio::runtime::Builder::new_current_thread().build().unwrap() }
+    }
+
+    /// What goes back over the wire.
+    pub fn respond(&self, check: CheckRequest) -> Result<CheckResponse, tonic::Status> {
+        self.runtime.block_on(self.service.respond(check))
+    }
+
+    /// The answer to a check of an HTTP request.
+    pub fn ask(&self, check: CheckRequest) -> Answer {
+        answer(self.respond(check).unwrap())
     }
 }
