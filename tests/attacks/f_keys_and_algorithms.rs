@@ -149,7 +149,8 @@ async fn f9_one_key_under_two_ids() {
 
 #[tokio::test]
 async fn f10_key_revoked_or_outside_its_validity() {
-    let member = |name: &str, seconds: u64| Signer::ed25519("alice").with(json!({name: seconds, "sub": "somebody"}));
+    let member =
+        |name: &str, seconds: u64| Signer::ed25519("alice").with(json!({name: seconds, "sub": "somebody"}));
     for (alice, code) in [
         (member("revoked_at", START), "key-revoked"),
         (member("revoked_at", 0), "key-revoked"),
