@@ -1,6 +1,8 @@
 //! The values of components (RFC 9421 §2.1, §2.2).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use base64ct::{Base64, Encoding as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -39,13 +41,28 @@ pub struct Message<'a> {
     scheme: &'a str,
     authority: Cow<'a, str>,
     field_types: &'a FieldTypes,
+    query_params: OnceLock<HashMap<String, QueryParam>>,
+}
+
+/// The value of a query parameter, as the signature base has it (RFC 9421 §2.2.8).
+#[derive(Debug)]
+enum QueryParam {
+    Once(String),
+    Twice,
+    NotUtf8,
 }
 
 impl<'a> Message<'a> {
     /// The request as the proxy received it.
     #[must_use]
     pub fn new(request: &'a Request<'a>, field_types: &'a FieldTypes) -> Self {
-        Self { request, scheme: request.scheme, authority: request.normalized_authority(), field_types }
+        Self {
+            request,
+            scheme: request.scheme,
+            authority: request.normalized_authority(),
+            field_types,
+            query_params: OnceLock::new(),
+        }
     }
 
     /// The same request under the scheme and authority that its signers use, where TLS or the name ends in front of
@@ -87,14 +104,18 @@ impl<'a> Message<'a> {
             // An empty path is `/` (RFC 9421 §2.2.6), an absent query is `?` (§2.2.7).
             Name::Path => out.push_str(if request.path().is_empty() { "/" } else { request.path() }),
             Name::Query => out.extend(["?", request.query().unwrap_or_default()]),
-            Name::QueryParam(name) => self.write_query_param(component, name, out)?,
-            Name::Field(name, form) => self.write_field(component, name, form, out)?,
+            Name::QueryParam(name) => match self.query_params().get(&**name) {
+                Some(QueryParam::Once(value)) => out.push_str(value),
+                Some(QueryParam::Twice) => {
+                    return Err(missing(component, "the query has the parameter more than once"));
+                }
+                Some(QueryParam::NotUtf8) => return Err(missing(component, "the parameter is not UTF-8")),
+                None => return Err(missing(component, "the query has no such parameter")),
+            },
+            Name::Field(name, form) => self.write_field(component, name, form, limits, out)?,
         }
         let value = out.get(start..).unwrap_or_default();
-        if value.len() > limits.component_bytes {
-            let reason = format!("its value has {} bytes, more than {}", value.len(), limits.component_bytes);
-            return Err(missing(component, &reason));
-        }
+        check_length(component, value.len(), limits)?;
         // RFC 9421 §2.5: the base is ASCII, and a line break in a value would forge the next line.
         if value.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
             return Err(missing(component, "its value is not printable ASCII, which only ;bs can carry"));
@@ -102,27 +123,24 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    /// RFC 9421 §2.2.8: one parameter of the query, decoded and encoded again.
-    fn write_query_param(
-        &self,
-        component: &Component<'_>,
-        name: &str,
-        out: &mut String,
-    ) -> Result<(), Denial> {
-        let query = self.request.query().unwrap_or_default();
-        let mut values = form_urlencoded::parse(query.as_bytes())
-            .filter(|(known, _)| utf8_percent_encode(known, FORM_ENCODED).to_string() == name);
-        let (known, value) =
-            values.next().ok_or_else(|| missing(component, "the query has no such parameter"))?;
-        if values.next().is_some() {
-            return Err(missing(component, "the query has the parameter more than once"));
-        }
-        // Whatever is not UTF-8 decodes to this character, and two different queries would give one line.
-        if known.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(missing(component, "the parameter is not UTF-8"));
-        }
-        out.extend(utf8_percent_encode(&value, FORM_ENCODED));
-        Ok(())
+    /// The parameters of the query by name, decoded and encoded again. It is read once, however many are covered: that
+    /// happens before any signature is checked.
+    fn query_params(&self) -> &HashMap<String, QueryParam> {
+        self.query_params.get_or_init(|| {
+            let encoded = |text: &str| utf8_percent_encode(text, FORM_ENCODED).to_string();
+            let mut params = HashMap::new();
+            for (name, value) in form_urlencoded::parse(self.request.query().unwrap_or_default().as_bytes()) {
+                // Whatever is not UTF-8 decodes to this character, and two different queries would give one line.
+                let param =
+                    if [&name, &value].into_iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+                        QueryParam::NotUtf8
+                    } else {
+                        QueryParam::Once(encoded(&value))
+                    };
+                params.entry(encoded(&name)).and_modify(|known| *known = QueryParam::Twice).or_insert(param);
+            }
+            params
+        })
     }
 
     fn write_field(
@@ -130,10 +148,13 @@ impl<'a> Message<'a> {
         component: &Component<'_>,
         name: &str,
         form: &FieldForm<'_>,
+        limits: &Limits,
         out: &mut String,
     ) -> Result<(), Denial> {
         let fields = &self.request.fields;
         let value = fields.combined(name).ok_or_else(|| missing(component, "there is no such header"))?;
+        // Each covered member parses the whole field again.
+        check_length(component, value.len(), limits)?;
         if fields.encoding() == Encoding::Merged {
             check_merged(component, form, &value, fields.is_one_line(name))?;
         }
@@ -186,6 +207,14 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
+}
+
+fn check_length(component: &Component<'_>, bytes: usize, limits: &Limits) -> Result<(), Denial> {
+    if bytes > limits.component_bytes {
+        let reason = format!("its value has {bytes} bytes, more than {}", limits.component_bytes);
+        return Err(missing(component, &reason));
+    }
+    Ok(())
 }
 
 /// In the merged mode, refuses every value that Envoy may have altered or joined.

@@ -59,6 +59,12 @@ async fn a9_too_much_of_headers() {
     let at_most = long(8192).signed_as(&alice, &covering);
     denies(&relay, &at_most.clone().replace("x-note", "a".repeat(8193)), "component-missing").await;
     passes(&relay, &at_most).await;
+    // A member is as long as the field that has to be parsed for it.
+    let member = signing("alice", &["@method", "@target-uri", "x-note;key=\"a\""]);
+    let parts = |bytes: usize| Ask::get("/accounts").header("x-note", format!("a, b={}", "b".repeat(bytes)));
+    let small = parts(8187).signed_as(&alice, &member);
+    denies(&relay, &small.clone().replace("x-note", parts(8188).value("x-note")), "component-missing").await;
+    passes(&relay, &small).await;
 }
 
 #[tokio::test]

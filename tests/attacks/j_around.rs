@@ -1,1 +1,222 @@
+//! J: around the verifier.
 
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use proof_messenger_relay::envoy::client::answer;
+use proof_messenger_relay::replay::MemoryStore;
+use serde_json::Value;
+
+use super::{SIGNED, denies, passes};
+use crate::support::ask::{Ask, ask, code, http, respond, signing};
+use crate::support::relay::{Relay, TestClock};
+use crate::support::service::Service;
+use crate::support::signer::Signer;
+
+#[tokio::test]
+async fn j1_no_signature_at_all() {
+    let alice = Signer::ed25519("alice");
+    let relay = Relay::start(SIGNED, &[&alice]).await;
+    let answer = denies(&relay, &Ask::post("/transfers/7?a", b"{}"), "proof-missing").await;
+    assert_eq!(answer.status, 401);
+    let header =
+        |name: &str| answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let wanted = "sig=(\"@method\" \"@target-uri\" \"content-digest\");created;keyid";
+    assert_eq!(header("accept-signature"), Some(wanted));
+    assert_eq!(header("want-content-digest"), Some("sha-256=10, sha-512=5"));
+    // Other kinds of authority are none here.
+    let bearer = Ask::post("/transfers/7", b"{}").header("authorization", "Signature keyId=\"alice\"");
+    denies(&relay, &bearer, "proof-missing").await;
+    let underscored = Ask::get("/").signed(&alice);
+    let (input, signature) = (underscored.value("signature-input"), underscored.value("signature"));
+    let underscored = Ask::get("/").header("signature_input", input).header("signature", signature);
+    denies(&relay, &underscored, "proof-malformed").await;
+    passes(&relay, &Ask::post("/transfers/7?a", b"{}").signed(&alice)).await;
+}
+
+#[tokio::test]
+async fn j2_no_policy_matches() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: transfers, match: {hosts: [bank.example], methods: [POST], path: '/transfers/{account}'}}
+  - {name: routed, proof: none}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    for path in
+        ["/transfers", "/transfers/", "/transfers/7/", "/transfers/7/8", "/Transfers/7", "/transfer/7", "/"]
+    {
+        denies(&relay, &Ask::post(path, b"{}").signed(&alice), "no-policy").await;
+    }
+    denies(&relay, &Ask::get("/transfers/7").signed(&alice), "no-policy").await;
+    let mut elsewhere = Ask::post("/transfers/7", b"{}");
+    elsewhere.authority = "bank.example.evil.example".to_owned();
+    denies(&relay, &elsewhere.signed(&alice), "no-policy").await;
+    passes(&relay, &Ask::post("/transfers/7", b"{}").signed(&alice)).await;
+    let empty = Relay::start("policies: []", &[&alice]).await;
+    denies(&empty, &Ask::get("/").signed(&alice), "no-policy").await;
+}
+
+#[tokio::test]
+async fn j2_route_that_names_a_policy() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: transfers, match: {path: /transfers}}
+  - {name: open, match: {path: /open}, proof: none}
+  - {name: routed, proof: none}
+  - {name: everything, match: {}, proof: none}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let routed = |path: &str, policy: &str| Ask { policy: Some(policy.to_owned()), ..Ask::get(path) };
+    // Neither does a named policy match more than it says, nor does another step in for it.
+    for (path, policy) in
+        [("/transfers", "open"), ("/other", "open"), ("/open", "transfers"), ("/open", ""), ("/open", "Open")]
+    {
+        denies(&relay, &routed(path, policy), "no-policy").await;
+    }
+    denies(&relay, &routed("/transfers", "transfers"), "proof-missing").await;
+    denies(&relay, &routed("//open", "routed"), "path-ambiguous").await;
+    passes(&relay, &routed("/open", "open")).await;
+    passes(&relay, &routed("/anything", "routed")).await;
+    // The choice is the route's. A header of that name is the client's.
+    denies(&relay, &Ask::get("/transfers").header("proof-policy", "open"), "proof-missing").await;
+}
+
+#[tokio::test]
+async fn j3_policy_chosen_by_something_else_than_was_signed() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: open, match: {hosts: [open.example], path: /open}, proof: none}
+  - {name: signed, match: {}}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let misleading = |ask: Ask| {
+        ["x-original-url", "x-rewrite-url", "x-envoy-original-path", "x-forwarded-uri", "x-forwarded-path"]
+            .into_iter()
+            .fold(ask, |ask, name| ask.header(name, "/open"))
+            .header("x-forwarded-host", "open.example")
+            .header("x-http-method-override", "OPTIONS")
+            .header("forwarded", "host=open.example")
+    };
+    denies(&relay, &misleading(Ask::get("/transfers")), "proof-missing").await;
+    passes(&relay, &misleading(Ask::get("/transfers").signed(&alice))).await;
+    let mut open = Ask::get("/open");
+    open.authority = "OPEN.example:443".to_owned();
+    passes(&relay, &open).await;
+}
+
+#[tokio::test]
+async fn j4_check_that_is_not_about_http() {
+    let relay = Relay::start("policies: [{name: open, match: {}, proof: none}]", &[]).await;
+    let no_http = CheckRequest { attributes: Some(AttributeContext::default()) };
+    for check in [CheckRequest::default(), no_http] {
+        assert_eq!(respond(&relay, check).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+    }
+    let mut nothing = Ask::get("/").check_request();
+    *http(&mut nothing) = Default::default();
+    assert_eq!(code(&ask(&relay, nothing).await), "request-malformed");
+    passes(&relay, &Ask::get("/")).await;
+}
+
+#[tokio::test]
+async fn j4_check_too_large_to_be_read() {
+    let relay = Relay::start("policies: [{name: open, match: {}, proof: none}]", &[]).await;
+    let huge = Ask::post("/", &vec![0; 2 * 1024 * 1024]).check_request();
+    assert_eq!(respond(&relay, huge).await.unwrap_err().code(), tonic::Code::OutOfRange);
+    passes(&relay, &Ask::get("/")).await;
+}
+
+#[tokio::test]
+async fn j4_more_checks_than_places() {
+    let alice = Signer::ed25519("alice");
+    let service = |places, mode: &str| {
+        let settings = format!("policies: [{{name: signed, match: {{}}, mode: {mode}}}]");
+        Service::new(&settings, &[&alice], TestClock::new(), Arc::new(MemoryStore::new(10)), places)
+    };
+    // A client can cause this, so it is a denial: an error could switch the check off.
+    for mode in ["enforce", "observe"] {
+        let response = service(0, mode).respond(&Ask::get("/").signed(&alice)).await.unwrap();
+        assert!(matches!(response.http_response, Some(HttpResponse::DeniedResponse(_))));
+        let answer = answer(response);
+        assert_eq!((code(&answer), answer.status, answer.allowed), ("overloaded", 503, false));
+    }
+    let answer = answer(service(1, "enforce").respond(&Ask::get("/").signed(&alice)).await.unwrap());
+    assert!(answer.allowed);
+}
+
+#[tokio::test]
+async fn j4_observed_request() {
+    let alice = Signer::ed25519("alice");
+    let settings = "replay: {memory: {capacity: 1}}\npolicies: [{name: observed, match: {}, mode: observe}]";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let honest = Ask::get("/").signed(&alice);
+    passes(&relay, &honest).await;
+    // It passes, and is not marked as verified.
+    for (request, expected) in [
+        (honest.clone(), "replayed"),
+        (Ask::get("/"), "proof-missing"),
+        (Ask::get("/").signed(&alice), "replay-store-unavailable"),
+        (Ask::get("/").header("upgrade", "websocket"), "upgrade-refused"),
+    ] {
+        let answer = ask(&relay, request.check_request()).await;
+        assert_eq!((code(&answer), answer.allowed), (expected, true), "{answer:?}");
+        assert!(answer.headers.contains(&("x-proof-status".to_owned(), "observed".to_owned())), "{answer:?}");
+        assert!(!answer.headers.iter().any(|(name, _)| name == "x-proof-subject"), "{answer:?}");
+        assert_eq!(answer.metadata["decision"], "observe");
+    }
+    // What falls under no policy is not observed but denied.
+    denies(&relay, &Ask::get("//"), "path-ambiguous").await;
+    denies(&relay, &Ask::get("/").header("content-length", "x"), "request-malformed").await;
+}
+
+#[tokio::test]
+async fn j7_what_a_denial_tells() {
+    let alice = Signer::ed25519("alice").with(serde_json::json!({"sub": "somebody", "roles": ["auditor"]}));
+    let policies = "policies: [{name: hidden-policy, match: {}, proof: {roles: [manager]}}]";
+    let refused = [
+        (Ask::get("/"), "proof-missing"),
+        (Ask::get("/").signed(&Signer::ed25519("mallory")), "key-unknown"),
+        (Ask::get("/").signed(&alice), "signer-not-permitted"),
+        (Ask::get("//"), "path-ambiguous"),
+        (Ask::post("/", b"{}").signed_as(&alice, &signing("a", &["@method"])), "component-uncovered"),
+    ];
+    let detailed = Relay::start(policies, &[&alice]).await;
+    for (request, expected) in &refused {
+        let answer = denies(&detailed, request, expected).await;
+        let problem: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(
+            (&problem["code"], &problem["status"]),
+            (&Value::from(*expected), &Value::from(answer.status))
+        );
+        assert_eq!(problem["id"], answer.metadata["id"]);
+        // Neither who holds which key and role, nor the names of policies, nor a signature base.
+        for secret in ["somebody", "auditor", "manager", "hidden-policy", "@signature-params"] {
+            assert!(!answer.body.contains(secret), "{answer:?}");
+        }
+    }
+    let opaque = Relay::start(&format!("denials: opaque\n{policies}"), &[&alice]).await;
+    for (request, expected) in refused {
+        let answer = ask(&opaque, request.check_request()).await;
+        let id = &answer.metadata["id"];
+        let body =
+            format!("{{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"status\":403,\"id\":\"{id}\"}}");
+        assert_eq!((answer.status, &answer.body), (403, &body));
+        let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["content-type", "cache-control"]);
+        // The operator's logs still tell why.
+        assert_eq!(code(&answer), expected);
+    }
+}
+
+#[tokio::test]
+async fn j7_opaque_denial_of_what_the_servers_did() {
+    let alice = Signer::ed25519("alice");
+    let settings = format!("denials: opaque\nreplay: {{memory: {{capacity: 1}}}}\n{SIGNED}");
+    let relay = Relay::start(&settings, &[&alice]).await;
+    passes(&relay, &Ask::get("/").signed(&alice)).await;
+    for (request, expected) in [
+        (Ask::get("/").signed(&alice), "replay-store-unavailable"),
+        (Ask::new("POST", "/").signed(&alice), "body-unavailable"),
+    ] {
+        let answer = ask(&relay, request.check_request()).await;
+        assert_eq!((code(&answer), answer.status, answer.allowed), (expected, 503, false));
+        assert!(!answer.body.contains(expected), "{answer:?}");
+    }
+}

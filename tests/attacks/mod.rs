@@ -13,6 +13,7 @@
 //! * J11, J12: they are about Envoy's configuration and the network.
 
 mod a_limits;
+mod a_parameters;
 mod a_parsing;
 mod b_components;
 mod b_targets;
