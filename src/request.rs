@@ -189,8 +189,8 @@ impl<'a> Fields<'a> {
         self.lines.iter().any(|line| line.name == name)
     }
 
-    /// Whether the value came in one line for certain: the merged mode shows several lines as one, joined with a comma
-    /// that no space follows.
+    /// Whether the value came in one line for certain. In the merged mode every comma may be a joint, with a space after
+    /// it too: over HTTP/2 a line may begin with one.
     ///
     /// Two lines `a` and `b` have the same combined value as one line `a, b`, so no signature over it can tell them
     /// apart (RFC 9421 §7.5.6), and a program that reads only the first would be misled.
@@ -199,7 +199,7 @@ impl<'a> Fields<'a> {
         let mut lines = self.lines(name);
         match (lines.next(), lines.next(), self.encoding) {
             (Some(_), None, Encoding::Raw) => true,
-            (Some(line), None, Encoding::Merged) => !has_bare_comma(line),
+            (Some(line), None, Encoding::Merged) => !line.contains(&b','),
             _ => false,
         }
     }
@@ -219,12 +219,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn has_bare_comma(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').skip(1).any(|after| after.first() != Some(&b' '))
-}
-
 fn malformed(detail: String) -> Denial {
     Denial::new(Code::RequestMalformed, detail)
+}
+
+/// Whether a backend may take one name for the other: CGI, WSGI and their heirs turn `-` and `_` into one.
+#[must_use]
+pub fn is_same_to_backends(one: &str, other: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-'));
+    one.len() == other.len() && one.bytes().zip(other.bytes()).all(same)
 }
 
 /// RFC 9110 §5.6.2, in lower case as HTTP/2 and Envoy have it.

@@ -13,8 +13,9 @@ use serde_json::json;
 use tonic::Code as GrpcCode;
 
 use crate::denial::{Code, Denial};
-use crate::policy::{Challenge, is_same_to_backends};
+use crate::policy::Challenge;
 use crate::relay::{Decision, Grant, Verdict, joined};
+use crate::request::is_same_to_backends;
 
 /// The headers that the relay sends to the backend. Whatever else begins with `x-proof-` is the client's, and removed.
 const PREFIX: &str = "x-proof-";

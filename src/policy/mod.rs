@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use challenge::Challenge;
 pub use matching::{HostPattern, Match, PatternError};
 pub use path::{Path, PathPattern};
-pub use protect::{Protect, ProtectBy, is_same_to_backends};
+pub use protect::{Protect, ProtectBy};
 
 use crate::denial::{Code, Denial};
 use crate::keys::Key;

@@ -21,8 +21,8 @@ impl<'a> Path<'a> {
     /// be passed by with `/%61dmin`.
     ///
     /// # Errors
-    /// `path-ambiguous` for `//`, dot segments, encoded slashes, backslashes, NUL and other control characters, bad
-    /// escapes, path parameters (`;`), fragments and whatever is not printable ASCII. Proxies, frameworks and file
+    /// `path-ambiguous` for `//`, dot segments, encoded slashes, backslashes, NUL and other control characters, bad and
+    /// double escapes, escapes that are not UTF-8, path parameters (`;`), fragments and whatever is not printable ASCII. Proxies, frameworks and file
     /// systems are known to differ on each of them.
     pub fn parse(request: &Request<'a>) -> Result<Self, Denial> {
         let path = request.path();
@@ -71,6 +71,12 @@ fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
         && decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | b';') || byte.is_ascii_control())
     {
         return Err(ambiguous("it contains an encoded slash, backslash, semicolon or control character"));
+    }
+    // Some servers decode twice, and some make a dot or a slash of bytes that are not UTF-8 (%c0%af).
+    let escape =
+        |window: &[u8]| matches!(window, [b'%', digits @ ..] if digits.iter().all(u8::is_ascii_hexdigit));
+    if decoded.windows(3).any(escape) || std::str::from_utf8(&decoded).is_err() {
+        return Err(ambiguous("it is still escaped when decoded, or not UTF-8"));
     }
     Ok(decoded)
 }

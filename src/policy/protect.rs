@@ -1,7 +1,7 @@
 //! Fields that the backend trusts, and that therefore must have been signed (RFC 9421 §7.2.1).
 
 use crate::denial::{Code, Denial, quoted};
-use crate::request::{Encoding, Fields};
+use crate::request::{Encoding, Fields, is_same_to_backends};
 
 /// What becomes of a protected field that no proof covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,14 +59,4 @@ impl Protect {
         }
         Ok(remove)
     }
-}
-
-/// Whether a backend may take one name for the other: CGI, WSGI and their heirs turn `-` and `_` into one.
-#[must_use]
-pub fn is_same_to_backends(protected: &str, name: &str) -> bool {
-    protected.len() == name.len()
-        && protected
-            .bytes()
-            .zip(name.bytes())
-            .all(|(a, b)| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-')))
 }

@@ -14,22 +14,21 @@ use crate::proof::{Component, FieldForm, Name};
 use crate::request::{Encoding, Request, normalized_authority};
 use crate::structured_field::{self, MAX_MEMBERS};
 
-/// Fields of which a second line is an error or changes the meaning. Covered, they must come in one line.
+/// Fields of which a second line changes what they mean. Covered, they must come in one line for certain.
 const SINGLE_LINE: &[&str] = &[
     "authorization",
     "content-length",
     "content-type",
     "cookie",
-    "date",
-    "from",
     "host",
     "idempotency-key",
     "origin",
     "proxy-authorization",
-    "referer",
     "set-cookie",
-    "user-agent",
 ];
+
+/// The same, but one line of them holds commas already, which in the merged mode cannot be told from joints.
+const SINGLE_LINE_WITH_COMMAS: &[&str] = &["date", "from", "referer", "user-agent"];
 
 /// The percent-encode set of `application/x-www-form-urlencoded` (URL Standard), for RFC 9421 §2.2.8.
 const FORM_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
@@ -156,12 +155,17 @@ impl<'a> Message<'a> {
         // Each covered member parses the whole field again.
         check_length(component, value.len(), limits)?;
         if fields.encoding() == Encoding::Merged {
-            check_merged(component, form, &value, fields.is_one_line(name))?;
+            check_merged(component, form, &value)?;
         }
         match form {
             FieldForm::Combined => {
-                if SINGLE_LINE.contains(&name) && !fields.is_one_line(name) {
-                    return Err(missing(component, "the header came in more than one line"));
+                let in_one_line = if SINGLE_LINE_WITH_COMMAS.contains(&name) {
+                    fields.lines(name).count() == 1
+                } else {
+                    !SINGLE_LINE.contains(&name) || fields.is_one_line(name)
+                };
+                if !in_one_line {
+                    return Err(missing(component, "the header came in more than one line, or may have"));
                 }
                 out.push_str(ascii(component, &value)?);
             }
@@ -217,17 +221,14 @@ fn check_length(component: &Component<'_>, bytes: usize, limits: &Limits) -> Res
     Ok(())
 }
 
-/// In the merged mode, refuses every value that Envoy may have altered or joined.
-fn check_merged(
-    component: &Component<'_>,
-    form: &FieldForm<'_>,
-    value: &[u8],
-    one_line: bool,
-) -> Result<(), Denial> {
+/// In the merged mode, refuses every value that Envoy may have altered, or joined otherwise than the signer.
+fn check_merged(component: &Component<'_>, form: &FieldForm<'_>, value: &[u8]) -> Result<(), Denial> {
+    let has_bare_comma =
+        || value.split(|byte| *byte == b',').skip(1).any(|after| after.first() != Some(&b' '));
     let reason = match form {
         FieldForm::Binary => "its lines and bytes are lost",
         _ if value.contains(&b'!') => "a ! may stand for a byte that was not UTF-8",
-        FieldForm::Combined if !one_line => "a comma without a space may be a joint of two lines",
+        FieldForm::Combined if has_bare_comma() => "a comma without a space may be a joint of two lines",
         _ => return Ok(()),
     };
     Err(missing(component, &format!("{reason}: set encode_raw_headers in Envoy's ext_authz filter")))

@@ -2,7 +2,7 @@
 
 use crate::denial::{Code, Denial, quoted};
 use crate::proof::{Component, FieldForm, Name, Proof};
-use crate::request::{Body, Request};
+use crate::request::{Body, Request, is_same_to_backends};
 
 /// Required nonces are of at least this many bytes: 96 bits in base64.
 const MIN_NONCE_BYTES: usize = 16;
@@ -90,6 +90,9 @@ impl Requirement {
             if !covers(components, required, request) {
                 return Err(uncovered(proof, &required.to_string()));
             }
+            if let Name::Field(required, _) = required {
+                check_twins(required, components, request)?;
+            }
         }
         let query_is_there = request.query().is_some();
         if self.query == QueryRule::Bound && query_is_there && !covers(components, &Name::Query, request) {
@@ -133,6 +136,20 @@ impl Requirement {
 fn uncovered(proof: &Proof<'_>, component: &str) -> Denial {
     let label = quoted(proof.label());
     Denial::new(Code::ComponentUncovered, format!("the proof {label} does not cover {component}"))
+}
+
+/// A backend that takes `x_tenant` for `x-tenant` must not find an unsigned one beside the signed one.
+fn check_twins(required: &str, components: &[Component<'_>], request: &Request<'_>) -> Result<(), Denial> {
+    let twin = |name: &&str| {
+        *name != required && is_same_to_backends(required, name) && !covers_field(components, name)
+    };
+    match request.fields.names().find(twin) {
+        Some(name) => Err(Denial::new(
+            Code::FieldUncovered,
+            format!("the header {} is not covered, and reads like one that must be", quoted(name)),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Whether the components cover the required one: itself, or others that together say the same.

@@ -305,6 +305,9 @@ async fn b22_path_that_two_servers_read_differently() {
         "/.",
         "/..",
         "/%2e",
+        "/a/%252e%252e/admin",
+        "/a%252fb",
+        "/a/%c0%af",
     ] {
         denies(&relay, &Ask::get(path), "path-ambiguous").await;
         let signed = Ask::get(path).signed_as(&alice, &signing("alice", &["@method"]));

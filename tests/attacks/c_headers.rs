@@ -99,10 +99,44 @@ async fn c3_structured_list_split_into_two_lines() {
         Ask::get("/").header("accept-ch", "deny, admin").signed_as(&alice, &signing("alice", &cover));
     let split = honest.clone().replace("accept-ch", "deny").header("accept-ch", "admin");
     denies(&relay, &split, "field-uncovered").await;
-    // Without raw headers a joint shows as a comma that no space follows.
+    // Without raw headers any comma may be a joint.
     let answer = denies(&relay, split.merged_check_request(), "field-uncovered").await;
     assert!(answer.body.contains("encode_raw_headers"), "{answer:?}");
-    passes(&relay, honest.merged_check_request()).await;
+    denies(&relay, honest.merged_check_request(), "field-uncovered").await;
+    passes(&relay, &honest).await;
+}
+
+/// Over HTTP/2 a line may begin with a space, and Envoy keeps it: joined, `a` and ` b` look like one line `a, b`.
+#[tokio::test]
+async fn c3_second_line_that_begins_with_a_space() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: protecting, match: {path: /protecting}, protect: [x-tenant]}
+  - {name: signed, match: {}}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    for (path, name, code) in
+        [("/protecting", "x-tenant", "field-uncovered"), ("/", "idempotency-key", "component-missing")]
+    {
+        let honest = Ask::get(path).header(name, "a, b");
+        let honest = honest.signed_as(&alice, &signing("alice", &["@method", "@target-uri", name]));
+        let split = honest.clone().replace(name, "a").header(name, " b");
+        denies(&relay, &split, code).await;
+        denies(&relay, split.merged_check_request(), code).await;
+        passes(&relay, &honest).await;
+    }
+}
+
+/// A backend that turns `-` and `_` into one would take the unsigned field for the signed one.
+#[tokio::test]
+async fn c10_twin_of_a_required_field() {
+    let alice = Signer::ed25519("alice");
+    let settings =
+        r#"policies: [{name: signed, match: {}, proof: {cover: ["@method", "@target-uri", x-tenant]}}]"#;
+    let relay = Relay::start(settings, &[&alice]).await;
+    let cover = ["@method", "@target-uri", "x-tenant"];
+    let honest = Ask::get("/").header("x-tenant", "7").signed_as(&alice, &signing("alice", &cover));
+    denies(&relay, &honest.clone().header("x_tenant", "8"), "field-uncovered").await;
+    passes(&relay, &honest).await;
 }
 
 #[tokio::test]

@@ -137,6 +137,21 @@ async fn a_covered_header_of_which_there_may_be_one_is_refused_twice() {
     assert_refused(&gateway.http1(&split).await, 401, "component-missing");
 }
 
+/// Over HTTP/2 a line may begin with a space, and Envoy keeps it: joined, the two look like the one that was signed.
+#[tokio::test]
+async fn a_signed_line_split_before_a_space_is_refused_in_both_encodings() {
+    for raw_headers in [true, false] {
+        let gateway = gateway(raw_headers).await;
+        let cover = &["@method", "@target-uri", "idempotency-key"];
+        let one_line = get("/").header("idempotency-key", "a, b").signed_covering(&alice(), cover);
+        let split = one_line
+            .without("idempotency-key")
+            .header("idempotency-key", "a")
+            .header("idempotency-key", " b");
+        assert_refused(&gateway.http2(&split).await, 401, "component-missing");
+    }
+}
+
 /// Some names Envoy joins in every mode, with a comma and no space. The backend gets what the relay has seen: one line.
 #[tokio::test]
 async fn lines_that_envoy_itself_joins_are_verified_as_the_backend_gets_them() {
