@@ -6,6 +6,7 @@ use proof_messenger_relay::proof::{Proof, ProofFields};
 use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
 use proof_messenger_relay::structured_field::{self, Member};
 use proof_messenger_relay::verify::{FieldType, FieldTypes, Message, signature_base};
+use serde::Deserialize;
 
 /// A request that a vector file holds.
 pub(super) struct Received {
@@ -56,6 +57,47 @@ impl Received {
             Proof::unsigned(label.as_str(), input, &limits).map_err(|malformed| malformed.to_string())?;
         signature_base(&proof, &Message::new(&request, &field_types()), &limits)
             .map_err(|denial| denial.to_string())
+    }
+}
+
+/// A message as the files of RFC 9421 write it.
+#[derive(Deserialize)]
+pub(super) struct VectorMessage {
+    pub(super) kind: String,
+    #[serde(default)]
+    method: String,
+    #[serde(default)]
+    scheme: String,
+    authority: Option<String>,
+    #[serde(default)]
+    request_target: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    raw_header_lines: Vec<String>,
+    #[serde(default)]
+    body: String,
+}
+
+impl VectorMessage {
+    pub(super) fn received(self) -> Received {
+        let mut lines = self.headers;
+        lines.extend(self.raw_header_lines.iter().map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_owned(), value.to_owned())
+        }));
+        for (name, _) in &mut lines {
+            name.make_ascii_lowercase();
+        }
+        let host = lines.iter().find(|(name, _)| name == "host").map(|(_, value)| value.trim().to_owned());
+        Received {
+            method: self.method,
+            scheme: self.scheme,
+            authority: self.authority.or(host).unwrap_or_default(),
+            target: self.request_target,
+            lines,
+            body: self.body,
+        }
     }
 }
 

