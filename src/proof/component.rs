@@ -12,6 +12,7 @@ use crate::structured_field::{self, BareItem, Item, string};
 #[derive(Debug, Clone)]
 pub struct Component<'a> {
     name: Name<'a>,
+    of_request: bool,
     item: Item<'a>,
 }
 
@@ -33,6 +34,8 @@ pub enum Name<'a> {
     Path,
     /// `@query` (§2.2.7)
     Query,
+    /// `@status`, of a response only (§2.2.9)
+    Status,
     /// `@query-param` with its `name` (§2.2.8)
     QueryParam(Cow<'a, str>),
     /// A field (§2.1)
@@ -58,6 +61,12 @@ impl<'a> Component<'a> {
         &self.name
     }
 
+    /// `;req`: the component is one of the request that a response answers (RFC 9421 §2.4).
+    #[must_use]
+    pub fn is_of_request(&self) -> bool {
+        self.of_request
+    }
+
     /// Appends the component identifier as it came, in canonical form.
     pub fn write_identifier(&self, out: &mut String) {
         self.item.serialize(out);
@@ -81,16 +90,18 @@ impl<'a> TryFrom<&Item<'a>> for Component<'a> {
         };
         let name = text(name);
         let flags = Flags::read(item)?;
+        let of_request = flags.request;
         let name = if name.starts_with('@') { derived(&name, flags)? } else { field(name, flags)? };
-        Ok(Self { name, item: item.clone() })
+        Ok(Self { name, of_request, item: item.clone() })
     }
 }
 
-/// The parameters that RFC 9421 defines for component identifiers, and a request may use.
+/// The parameters that RFC 9421 defines for component identifiers, without trailers.
 #[derive(Default)]
 struct Flags<'a> {
     structured: bool,
     binary: bool,
+    request: bool,
     key: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
 }
@@ -104,8 +115,7 @@ impl<'a> Flags<'a> {
                 ("bs", BareItem::Boolean(true)) => flags.binary = true,
                 ("key", BareItem::String(key)) => flags.key = Some(text(key)),
                 ("name", BareItem::String(name)) => flags.name = Some(text(name)),
-                // RFC 9421 §2.4: there is no other message that a request answers.
-                ("req", _) => return Err(Malformed("the parameter req has no meaning in a request".into())),
+                ("req", BareItem::Boolean(true)) => flags.request = true,
                 // RFC 9421 §2.1.4: the proxy asks before trailers exist.
                 ("tr", _) => {
                     return Err(Malformed("trailers cannot be verified before the body is sent".into()));
@@ -127,7 +137,7 @@ impl<'a> Flags<'a> {
 fn derived<'a>(name: &str, flags: Flags<'a>) -> Result<Name<'a>, Malformed> {
     if name == "@query-param" {
         return match flags {
-            Flags { structured: false, binary: false, key: None, name: Some(name) } => {
+            Flags { structured: false, binary: false, key: None, name: Some(name), .. } => {
                 Ok(Name::QueryParam(name))
             }
             _ => Err(Malformed("@query-param takes the parameter name, and no other".into())),
@@ -141,7 +151,8 @@ fn derived<'a>(name: &str, flags: Flags<'a>) -> Result<Name<'a>, Malformed> {
         "@request-target" => Name::RequestTarget,
         "@path" => Name::Path,
         "@query" => Name::Query,
-        "@status" => return Err(Malformed("@status has no meaning in a request".into())),
+        "@status" if flags.request => return Err(Malformed("a request has no @status".into())),
+        "@status" => Name::Status,
         "@signature-params" => {
             return Err(Malformed("@signature-params cannot be listed (RFC 9421 §2.3)".into()));
         }
@@ -187,7 +198,11 @@ impl Name<'_> {
         let (name, parameters) = identifier.split_at(identifier.find(';').unwrap_or(identifier.len()));
         let item = format!("\"{}\"{parameters}", name.trim_matches('"'));
         let item = structured_field::item(item.as_bytes()).map_err(|error| Malformed(error.to_string()))?;
-        Ok(Component::try_from(&item)?.name.into_owned())
+        let component = Component::try_from(&item)?;
+        if component.of_request || component.name == Name::Status {
+            return Err(Malformed("@status and req belong to responses".into()));
+        }
+        Ok(component.name.into_owned())
     }
 
     fn into_owned(self) -> Name<'static> {
@@ -200,6 +215,7 @@ impl Name<'_> {
             Name::RequestTarget => Name::RequestTarget,
             Name::Path => Name::Path,
             Name::Query => Name::Query,
+            Name::Status => Name::Status,
             Name::QueryParam(name) => Name::QueryParam(owned(name)),
             Name::Field(name, form) => Name::Field(
                 owned(name),
@@ -224,6 +240,7 @@ impl fmt::Display for Name<'_> {
             Name::RequestTarget => f.write_str("\"@request-target\""),
             Name::Path => f.write_str("\"@path\""),
             Name::Query => f.write_str("\"@query\""),
+            Name::Status => f.write_str("\"@status\""),
             Name::QueryParam(name) => write!(f, "\"@query-param\";name={}", string(name)),
             Name::Field(name, FieldForm::Combined) => write!(f, "\"{name}\""),
             Name::Field(name, FieldForm::Structured) => write!(f, "\"{name}\";sf"),

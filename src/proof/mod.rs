@@ -85,7 +85,10 @@ impl<'a> Proof<'a> {
         for item in &input.items {
             let component = Component::try_from(item)?;
             // RFC 9421 §2.5: each component identifier occurs once.
-            if components.iter().any(|known| known.name() == component.name()) {
+            let is_same = |known: &Component<'_>| {
+                (known.name(), known.is_of_request()) == (component.name(), component.is_of_request())
+            };
+            if components.iter().any(is_same) {
                 return Err(Malformed(format!("the component {component} stands twice")));
             }
             components.push(component);

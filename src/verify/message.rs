@@ -11,7 +11,7 @@ use super::{FieldType, FieldTypes};
 use crate::denial::{Code, Denial};
 use crate::limits::Limits;
 use crate::proof::{Component, FieldForm, Name};
-use crate::request::{Encoding, Request, normalized_authority};
+use crate::request::{Encoding, Fields, Request, normalized_authority};
 use crate::structured_field::{self, MAX_MEMBERS};
 
 /// Fields of which a second line changes what they mean. Covered, they must come in one line for certain.
@@ -33,14 +33,22 @@ const SINGLE_LINE_WITH_COMMAS: &[&str] = &["date", "from", "referer", "user-agen
 /// The percent-encode set of `application/x-www-form-urlencoded` (URL Standard), for RFC 9421 §2.2.8.
 const FORM_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
-/// A request as its signer saw it.
+/// A message as its signer saw it: a request, or a response to it.
 #[derive(Debug)]
 pub struct Message<'a> {
     request: &'a Request<'a>,
+    response: Option<Response<'a>>,
     scheme: &'a str,
     authority: Cow<'a, str>,
     field_types: &'a FieldTypes,
     query_params: OnceLock<HashMap<String, QueryParam>>,
+}
+
+/// What a signature can cover of a response itself. The relay sees none; whoever verifies one uses the same bases.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'a> {
+    pub status: u16,
+    pub fields: &'a Fields<'a>,
 }
 
 /// The value of a query parameter, as the signature base has it (RFC 9421 §2.2.8).
@@ -57,6 +65,7 @@ impl<'a> Message<'a> {
     pub fn new(request: &'a Request<'a>, field_types: &'a FieldTypes) -> Self {
         Self {
             request,
+            response: None,
             scheme: request.scheme,
             authority: request.normalized_authority(),
             field_types,
@@ -74,6 +83,13 @@ impl<'a> Message<'a> {
         self
     }
 
+    /// The response to this request. Components of the request then need `;req` (RFC 9421 §2.4).
+    #[must_use]
+    pub fn with_response(mut self, response: Response<'a>) -> Self {
+        self.response = Some(response);
+        self
+    }
+
     #[must_use]
     pub fn request(&self) -> &'a Request<'a> {
         self.request
@@ -87,6 +103,26 @@ impl<'a> Message<'a> {
         out: &mut String,
     ) -> Result<(), Denial> {
         let start = out.len();
+        match (&self.response, component.is_of_request()) {
+            (None, false) | (Some(_), true) => self.write_request_value(component, limits, out)?,
+            (Some(response), false) => self.write_response_value(response, component, limits, out)?,
+            (None, true) => return Err(meaningless("the parameter req has no meaning in a request")),
+        }
+        let value = out.get(start..).unwrap_or_default();
+        check_length(component, value.len(), limits)?;
+        // RFC 9421 §2.5: the base is ASCII, and a line break in a value would forge the next line.
+        if value.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
+            return Err(missing(component, "its value is not printable ASCII, which only ;bs can carry"));
+        }
+        Ok(())
+    }
+
+    fn write_request_value(
+        &self,
+        component: &Component<'_>,
+        limits: &Limits,
+        out: &mut String,
+    ) -> Result<(), Denial> {
         let request = self.request;
         match component.name() {
             Name::Method => out.push_str(request.method),
@@ -111,13 +147,27 @@ impl<'a> Message<'a> {
                 Some(QueryParam::NotUtf8) => return Err(missing(component, "the parameter is not UTF-8")),
                 None => return Err(missing(component, "the query has no such parameter")),
             },
-            Name::Field(name, form) => self.write_field(component, name, form, limits, out)?,
+            Name::Status => return Err(meaningless("@status has no meaning in a request")),
+            Name::Field(name, form) => {
+                self.write_field(&request.fields, component, name, form, limits, out)?;
+            }
         }
-        let value = out.get(start..).unwrap_or_default();
-        check_length(component, value.len(), limits)?;
-        // RFC 9421 §2.5: the base is ASCII, and a line break in a value would forge the next line.
-        if value.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
-            return Err(missing(component, "its value is not printable ASCII, which only ;bs can carry"));
+        Ok(())
+    }
+
+    fn write_response_value(
+        &self,
+        response: &Response<'_>,
+        component: &Component<'_>,
+        limits: &Limits,
+        out: &mut String,
+    ) -> Result<(), Denial> {
+        match component.name() {
+            Name::Status => out.push_str(&response.status.to_string()),
+            Name::Field(name, form) => {
+                self.write_field(response.fields, component, name, form, limits, out)?
+            }
+            _ => return Err(missing(component, "a response has it of its request only, with ;req")),
         }
         Ok(())
     }
@@ -144,13 +194,13 @@ impl<'a> Message<'a> {
 
     fn write_field(
         &self,
+        fields: &Fields<'_>,
         component: &Component<'_>,
         name: &str,
         form: &FieldForm<'_>,
         limits: &Limits,
         out: &mut String,
     ) -> Result<(), Denial> {
-        let fields = &self.request.fields;
         let value = fields.combined(name).ok_or_else(|| missing(component, "there is no such header"))?;
         // Each covered member parses the whole field again.
         check_length(component, value.len(), limits)?;
@@ -239,6 +289,10 @@ fn ascii<'v>(component: &Component<'_>, value: &'v [u8]) -> Result<&'v str, Deni
         .ok()
         .filter(|text| text.is_ascii())
         .ok_or_else(|| missing(component, "its value is not ASCII, which only ;bs can carry"))
+}
+
+fn meaningless(detail: &'static str) -> Denial {
+    Denial::new(Code::ProofMalformed, detail)
 }
 
 fn missing(component: &Component<'_>, reason: &str) -> Denial {

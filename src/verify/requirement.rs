@@ -154,7 +154,7 @@ fn check_twins(required: &str, components: &[Component<'_>], request: &Request<'
 
 /// Whether the components cover the required one: itself, or others that together say the same.
 fn covers(components: &[Component<'_>], required: &Name<'_>, request: &Request<'_>) -> bool {
-    let has = |name: &Name<'_>| components.iter().any(|component| component.name() == name);
+    let has = |name: &Name<'_>| own(components).any(|component| component == name);
     match required {
         Name::Field(name, FieldForm::Combined) => covers_field(components, name),
         Name::TargetUri => {
@@ -170,9 +170,14 @@ fn covers(components: &[Component<'_>], required: &Name<'_>, request: &Request<'
     }
 }
 
+/// Components of this message, not of one that it might answer.
+fn own<'c, 'a>(components: &'c [Component<'a>]) -> impl Iterator<Item = &'c Name<'a>> {
+    components.iter().filter(|component| !component.is_of_request()).map(Component::name)
+}
+
 /// Whether the whole value of the field is covered: one member of it is not enough.
 pub(super) fn covers_field(components: &[Component<'_>], name: &str) -> bool {
-    components.iter().any(|component| match component.name() {
+    own(components).any(|component| match component {
         Name::Field(field, FieldForm::Combined | FieldForm::Structured | FieldForm::Binary) => field == name,
         _ => false,
     })

@@ -135,9 +135,13 @@ async fn b16_components_of_responses() {
     let alice = Signer::ed25519("alice");
     let relay = Relay::start(SIGNED, &[&alice]).await;
     for component in ["\"@status\"", "\"@method\";req", "\"x-note\";req", "\"signature\";req;key=\"a\""] {
-        let signed = Ask::get("/").header("x-note", "a").signed_over(&alice, &params(component), &[]);
+        let cover = format!("\"@method\" \"@target-uri\" {component}");
+        let signed = Ask::get("/").header("x-note", "a").signed_over(&alice, &params(&cover), &[]);
         denies(&relay, &signed, "proof-malformed").await;
     }
+    // Those of a request that it might answer do not stand for its own.
+    let signed = Ask::get("/").signed_over(&alice, &params("\"@method\";req \"@target-uri\";req"), &[]);
+    denies(&relay, &signed, "component-uncovered").await;
     passes(&relay, &Ask::get("/").signed(&alice)).await;
 }
 

@@ -5,7 +5,7 @@ use proof_messenger_relay::limits::Limits;
 use proof_messenger_relay::proof::{Proof, ProofFields};
 use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
 use proof_messenger_relay::structured_field::{self, Member};
-use proof_messenger_relay::verify::{FieldType, FieldTypes, Message, signature_base};
+use proof_messenger_relay::verify::{FieldType, FieldTypes, Message, Response, signature_base};
 use serde::Deserialize;
 
 /// A request that a vector file holds.
@@ -32,6 +32,24 @@ impl Received {
             request.body = Body::Complete(self.body.as_bytes());
         }
         Ok(request)
+    }
+
+    /// The signature base of the proof under `label`, in a response of that status to this request.
+    pub(super) fn base_in_response(
+        &self,
+        response: &Received,
+        status: u16,
+        label: &str,
+    ) -> Result<String, Denial> {
+        let limits = Limits::default();
+        let (request, response) = (self.request(), response.request());
+        let fields = ProofFields::of(&response.fields);
+        let proof =
+            fields.claims(&limits)?.into_iter().find(|claim| claim.label() == label).unwrap().proof()?;
+        let types = field_types();
+        let message =
+            Message::new(&request, &types).with_response(Response { status, fields: &response.fields });
+        signature_base(&proof, &message, &limits)
     }
 
     /// The signature base of the proof under `label`.
@@ -64,6 +82,7 @@ impl Received {
 #[derive(Deserialize)]
 pub(super) struct VectorMessage {
     pub(super) kind: String,
+    pub(super) status: Option<u16>,
     #[serde(default)]
     method: String,
     #[serde(default)]
@@ -80,6 +99,18 @@ pub(super) struct VectorMessage {
 }
 
 impl VectorMessage {
+    /// The message that a response answers, where the file names none.
+    pub(super) fn unknown() -> Received {
+        Received {
+            method: String::new(),
+            scheme: String::new(),
+            authority: String::new(),
+            target: String::new(),
+            lines: Vec::new(),
+            body: String::new(),
+        }
+    }
+
     pub(super) fn received(self) -> Received {
         let mut lines = self.headers;
         lines.extend(self.raw_header_lines.iter().map(|line| {
