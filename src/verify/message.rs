@@ -9,7 +9,7 @@ use super::{FieldType, FieldTypes};
 use crate::denial::{Code, Denial};
 use crate::limits::Limits;
 use crate::proof::{Component, FieldForm, Name};
-use crate::request::{Encoding, Request};
+use crate::request::{Encoding, Request, has_control};
 use crate::structured_field::{self, MAX_MEMBERS};
 
 /// Fields of which a second line is an error or changes the meaning. Two lines `a` and `b` have the same base as one
@@ -98,7 +98,7 @@ impl<'a> Message<'a> {
             return Err(missing(component, &reason));
         }
         // RFC 9421 §2.5: the base is ASCII, and a line break in a value would forge the next line.
-        if value.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
+        if !value.is_ascii() || has_control(value.as_bytes()) {
             return Err(missing(component, "its value is not printable ASCII, which only ;bs can carry"));
         }
         Ok(())
