@@ -11,7 +11,7 @@ use super::{FieldType, FieldTypes};
 use crate::denial::{Code, Denial};
 use crate::limits::Limits;
 use crate::proof::{Component, FieldForm, Name};
-use crate::request::{Encoding, Fields, Request, normalized_authority};
+use crate::request::{Encoding, Fields, Request, has_control, normalized_authority};
 use crate::structured_field::{self, MAX_MEMBERS};
 
 /// Fields of which a second line changes what they mean. Covered, they must come in one line for certain.
@@ -111,7 +111,7 @@ impl<'a> Message<'a> {
         let value = out.get(start..).unwrap_or_default();
         check_length(component, value.len(), limits)?;
         // RFC 9421 §2.5: the base is ASCII, and a line break in a value would forge the next line.
-        if value.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_control() && byte != b'\t') {
+        if !value.is_ascii() || has_control(value.as_bytes()) {
             return Err(missing(component, "its value is not printable ASCII, which only ;bs can carry"));
         }
         Ok(())
