@@ -43,6 +43,8 @@
 //! ```
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
+// Modules of the core deny these again: clippy.toml says what is meant.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(
     not(test),
     deny(

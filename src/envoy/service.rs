@@ -38,7 +38,6 @@ impl Authorization for AuthorizationService {
     ///
     /// The work runs on a task of its own: Envoy gives up after its timeout, and a claim that was made must be recorded
     /// all the same. A panic ends that task only; Envoy sees an error, and denies unless its operator said otherwise.
-    #[allow(clippy::disallowed_methods)]
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let service = self.clone();
         let check = request.into_inner();

@@ -137,7 +137,7 @@ pub fn verify<'a>(
 /// The claims that the requirement counts.
 fn counted<'a>(claims: Vec<Claim<'a>>, requirement: &Requirement) -> Result<Vec<Claim<'a>>, Denial> {
     if claims.is_empty() {
-        return Err(Denial::new(Code::ProofMissing, "this resource requires a signed request (RFC 9421)"));
+        return Err(Denial::new(Code::ProofMissing, requirement.asked_for()));
     }
     let Some(tag) = &requirement.tag else { return Ok(claims) };
     let tagged: Vec<_> = claims.into_iter().filter(|claim| claim.tag() == Some(tag)).collect();

@@ -113,6 +113,19 @@ impl Requirement {
         Ok(())
     }
 
+    /// What to tell a client that sent no proof. `Accept-Signature` cannot ask for a nonce without giving one.
+    pub(super) fn asked_for(&self) -> String {
+        let mut text =
+            "this resource requires a signed request (RFC 9421), with created and keyid".to_owned();
+        for (name, required) in [("nonce", self.nonce_required), ("expires", self.expires_required)] {
+            if required {
+                text.push_str(" and ");
+                text.push_str(name);
+            }
+        }
+        text
+    }
+
     pub(super) fn check_parameters(&self, proof: &Proof<'_>) -> Result<(), Denial> {
         let parameters = proof.parameters();
         let lacking = |what: &str| {

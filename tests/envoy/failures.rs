@@ -110,9 +110,14 @@ async fn an_operator_who_lets_errors_pass_lets_nothing_else_pass() {
     })
     .await;
     assert_eq!(gateway.http1(&get("/transfers/1").signed(&alice())).await.status, 200);
-    let answer = gateway.http1(&get("/transfers/2").signed(&alice())).await;
+    let spoofed = get("/transfers/2").signed(&alice()).header("x-proof-status", "verified");
+    let answer = gateway.http1(&spoofed).await;
     assert_eq!(answer.status, 200, "the store is full, and the operator wants it so: {}", answer.text());
     assert_eq!(gateway.received().len(), 2);
+    assert!(
+        gateway.last_received().header("x-proof-status").is_empty(),
+        "nobody may say that it is verified"
+    );
 
     assert_refused(&gateway.http1(&get("/transfers/3")).await, 401, "proof-missing");
     assert_refused(&gateway.http1(&get("//transfers")).await, 400, "path-ambiguous");
