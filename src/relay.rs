@@ -154,21 +154,23 @@ impl Decision {
         let id = self.id;
         let policy = self.policy.as_deref().unwrap_or_default();
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        match &self.verdict {
+        // As texts, which the log quotes: a label or key id must not be able to forge fields of the line.
+        let denial = match &self.verdict {
             Verdict::Allowed(grant) => {
                 let key_id = joined(grant.keys().map(|key| &*key.id));
                 let subject = joined(grant.keys().map(|key| &*key.subject));
                 tracing::info!(%id, decision = "allow", code = "", policy, key_id, subject, duration_us);
+                return;
             }
-            Verdict::Observed(Denial { code, detail, particulars }) => {
-                tracing::warn!(%id, decision = "observe", %code, policy, %detail, %particulars, duration_us);
-            }
-            Verdict::Denied { denial: Denial { code, detail, particulars }, .. } if code.is_internal() => {
-                tracing::error!(%id, decision = "deny", %code, policy, %detail, %particulars, duration_us);
-            }
-            Verdict::Denied { denial: Denial { code, detail, particulars }, .. } => {
-                tracing::info!(%id, decision = "deny", %code, policy, %detail, %particulars, duration_us);
-            }
+            Verdict::Observed(denial) | Verdict::Denied { denial, .. } => denial,
+        };
+        let (code, detail, particulars) = (denial.code.as_str(), &*denial.detail, &*denial.particulars);
+        if matches!(self.verdict, Verdict::Observed(_)) {
+            tracing::warn!(%id, decision = "observe", code, policy, detail, particulars, duration_us);
+        } else if denial.code.is_internal() {
+            tracing::error!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
+        } else {
+            tracing::info!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
         }
     }
 }

@@ -38,7 +38,7 @@ fn stderr(output: &Output) -> String {
 
 /// A relay of its own process.
 struct Serving {
-    child: Child,
+    _child: ChildGuard,
     log: BufReader<std::process::ChildStderr>,
     address: String,
 }
@@ -52,18 +52,11 @@ impl Serving {
         let listening = next_line(&mut log);
         assert_eq!(listening["message"], "listening", "{listening}");
         let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { child, log, address }
+        Self { _child: ChildGuard(child), log, address }
     }
 
     fn next_line(&mut self) -> Value {
         next_line(&mut self.log)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -297,5 +290,56 @@ fn every_command_has_help_with_an_example() {
     ] {
         let help = stdout(&run(Path::new("."), &[command, &["--help"]].concat()));
         assert!(help.contains("Example"), "{command:?}: {help}");
+    }
+}
+
+#[test]
+fn a_key_id_cannot_forge_a_line_or_a_field_of_the_log() {
+    let folder = folder_with_alice();
+    let serving = program(folder.path(), &["serve", "--config", "relay.yaml"])
+        .env("PROOF_MESSENGER_LOG_FORMAT", "text")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut serving = ChildGuard(serving);
+    let mut log = BufReader::new(serving.0.stderr.take().unwrap());
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    let address = line.split_once("address=").unwrap().1.split_whitespace().next().unwrap();
+    let input =
+        r#"Signature-Input: sig=("@method" "@target-uri");created=1;keyid="x\" decision=\"allow\" y=\"""#;
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string();
+    let input = input.replace("created=1", &format!("created={now}"));
+    run(
+        folder.path(),
+        &[
+            "check",
+            "--relay",
+            &format!("http://{address}"),
+            "--method",
+            "POST",
+            "--url",
+            "http://localhost/transfers/7",
+            "--header",
+            "content-length: 0",
+            "--header",
+            &input,
+            "--header",
+            "Signature: sig=:AAAA:",
+        ],
+    );
+    line.clear();
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains("key-unknown"), "{line}");
+    assert!(!line.contains(" decision=\"allow\""), "{line}");
+}
+
+/// A process that ends with the test.
+struct ChildGuard(Child);
+
+impl Drop for ChildGuard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
