@@ -184,8 +184,8 @@ pub(crate) fn string(text: &str) -> String {
 /// spellings is a gift to whoever looks for two parsers that disagree, so the fields of a proof take only one.
 #[must_use]
 pub fn is_canonical_base64(field: &[u8], bytes: &[u8]) -> bool {
-    let spelled = format!(":{}:", Base64::encode_string(bytes));
-    field.windows(spelled.len()).any(|window| window == spelled.as_bytes())
+    let spelled = Base64::encode_string(bytes);
+    field.split(|byte| *byte == b':').any(|text| text == spelled.as_bytes())
 }
 
 fn pairs<'p, 'a>(parameters: &'p Parameters<'a>) -> impl Iterator<Item = (&'a KeyRef, &'p BareItem<'a>)> {
