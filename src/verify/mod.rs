@@ -152,23 +152,23 @@ fn counted<'a>(claims: Vec<Claim<'a>>, requirement: &Requirement) -> Result<Vec<
 
 /// The key that the proof names, if it may be used now and might have been used then.
 fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<Key>, Denial> {
-    let label = quoted(proof.label());
+    let label = || quoted(proof.label());
     let parameters = proof.parameters();
     let Some(id) = parameters.keyid.as_deref() else {
         // Never "try all keys": which key signs is part of what is signed.
         return Err(Denial::new(
             Code::ProofMalformed,
-            format!("the proof {label} names no key: keyid is missing"),
+            format!("the proof {} names no key: keyid is missing", label()),
         ));
     };
     let key = keys.find(id).ok_or_else(|| {
-        Denial::new(Code::KeyUnknown, format!("the proof {label} names a key that is not known here"))
+        Denial::new(Code::KeyUnknown, format!("the proof {} names a key that is not known here", label()))
             .with_particulars(format!("keyid {}", quoted(id)))
     })?;
     let particulars = || format!("key {} of {}", key.id, key.subject);
     let now = now.unix_seconds();
     if key.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
-        return Err(Denial::new(Code::KeyRevoked, format!("the key of the proof {label} is revoked"))
+        return Err(Denial::new(Code::KeyRevoked, format!("the key of the proof {} is revoked", label()))
             .with_particulars(particulars()));
     }
     let valid_at = |time: i64| {
@@ -176,14 +176,15 @@ fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<K
             && key.expires.is_none_or(|expires| time < expires)
     };
     if !valid_at(now) || !parameters.created.is_none_or(valid_at) {
-        let detail = format!("the key of the proof {label} is not valid now, or was not when it signed");
+        let detail = format!("the key of the proof {} is not valid now, or was not when it signed", label());
         return Err(Denial::new(Code::KeyNotValidNow, detail).with_particulars(particulars()));
     }
     // RFC 9421 §3.2: the algorithm comes from the key. A message that says otherwise is refused, never followed.
     let algorithm = key.public.algorithm().name();
     match parameters.alg.as_deref() {
         Some(alg) if alg != algorithm => {
-            let detail = format!("the proof {label} says alg {:?}: its key is for another one", quoted(alg));
+            let detail =
+                format!("the proof {} says alg {:?}: its key is for another one", label(), quoted(alg));
             Err(Denial::new(Code::AlgorithmMismatch, detail)
                 .with_particulars(format!("{}, which is for {algorithm}", particulars())))
         }

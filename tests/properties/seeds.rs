@@ -4,6 +4,7 @@ use prost::Message as _;
 
 use crate::support::ask::{Ask, signing};
 use crate::support::golden::assert_golden;
+use crate::support::service::Service;
 use crate::support::signer::{Signer, trust_store};
 
 #[test]
@@ -14,6 +15,10 @@ fn the_seed_of_the_fuzzer() {
     let mut signing = signing("sig", &["@method", "@target-uri", "x-tenant", "content-digest"]);
     signing.nonce = None;
     let check = ask.signed_as(&alice, &signing).check_request();
+    let unsigned = Ask::get("/rates/eur").check_request();
     assert_golden("fuzz/seeds/check/signed", &check.encode_to_vec());
-    assert_golden("fuzz/seeds/check/unsigned", &Ask::get("/rates/eur").check_request().encode_to_vec());
+    assert_golden("fuzz/seeds/check/unsigned", &unsigned.encode_to_vec());
+
+    let service = Service::new(include_str!("../../fuzz/seeds/policies.yaml"), &[&alice]);
+    assert!(service.ask(check).allowed && service.ask(unsigned).allowed);
 }
