@@ -69,6 +69,8 @@ pub mod policy;
 
 pub mod replay;
 
+pub mod admission;
+
 pub mod relay;
 
 pub mod denial;

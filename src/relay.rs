@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::admission::{Admission, Place};
 use crate::denial::{Code, Denial};
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
@@ -24,8 +24,8 @@ pub struct Relay {
     pub limits: Limits,
     pub field_types: FieldTypes,
     pub clock: Arc<dyn Clock>,
-    /// One place for each check that may be in flight.
-    pub places: Semaphore,
+    /// Who is let in to be checked at all. A place is taken before any work is queued.
+    pub admission: Admission,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -85,10 +85,11 @@ impl Relay {
     /// Decides about a request, or about the reason why it could not even be read.
     ///
     /// Whatever the outcome, it is recorded before it is answered.
-    pub async fn check(&self, request: Result<Request<'_>, Denial>) -> Decision {
+    pub async fn check(&self, request: Result<Request<'_>, Denial>, place: Option<Place>) -> Decision {
         let started = self.clock.now();
         let (policy, result) = match request {
             Err(denial) => (None, Err((denial, None))),
+            Ok(_) if place.is_none() => (None, Err((Denial::new(Code::Overloaded, "try again later"), None))),
             Ok(request) => self.decide(&request).await,
         };
         let verdict = match (result, policy.map(|policy| policy.mode)) {
@@ -106,10 +107,6 @@ impl Relay {
         &self,
         request: &Request<'_>,
     ) -> (Option<&Policy>, Result<Grant, (Denial, Option<Challenge>)>) {
-        let Ok(_place) = self.places.try_acquire() else {
-            let denial = Denial::new(Code::Overloaded, "try again later");
-            return (None, Err((denial, None)));
-        };
         match self.policies.choose(request) {
             Err(denial) => (None, Err((denial, None))),
             Ok(policy) => {

@@ -223,10 +223,11 @@ fn malformed(detail: String) -> Denial {
     Denial::new(Code::RequestMalformed, detail)
 }
 
-/// Whether a backend may take one name for the other: CGI, WSGI and their heirs turn `-` and `_` into one.
+/// Whether a backend may take one name for the other: CGI, WSGI and their heirs make `_` of `-`, and some of them of
+/// every character that is neither letter nor digit.
 #[must_use]
 pub fn is_same_to_backends(one: &str, other: &str) -> bool {
-    let same = |(a, b): (u8, u8)| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-'));
+    let same = |(a, b): (u8, u8)| a == b || !a.is_ascii_alphanumeric() && !b.is_ascii_alphanumeric();
     one.len() == other.len() && one.bytes().zip(other.bytes()).all(same)
 }
 

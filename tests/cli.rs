@@ -184,7 +184,7 @@ fn sign_prints_arguments_that_survive_the_shell() {
             "--method",
             "POST",
             "--url",
-            "http://localhost:1/transfers/7?a=b c",
+            "http://localhost:1/transfers/7?a=b*c",
             "--body",
             "a \"quoted\" body",
             "--output",
@@ -226,6 +226,38 @@ fn a_private_key_is_for_its_owner_only_and_is_never_overwritten() {
     assert!(stderr(&again).contains("alice.jwk.json"), "{}", stderr(&again));
     assert_eq!(std::fs::read(&private).unwrap(), before);
     assert!(!stdout(&run(folder.path(), &["keys", "list", "people.jwks.json"])).contains("eve"));
+}
+
+#[test]
+fn a_key_that_cannot_be_published_is_not_left_behind() {
+    let folder = folder_with_alice();
+    for (private, store) in [("bob.jwk.json", "missing/people.jwks.json"), ("bob.jwk.json", "bob.jwk.json")] {
+        let made = run(
+            folder.path(),
+            &["keys", "new", "--subject", "bob", "--private", private, "--trust-store", store],
+        );
+        assert_eq!(made.status.code(), Some(64), "{}", stderr(&made));
+        assert!(!folder.path().join("bob.jwk.json").exists());
+    }
+}
+
+#[test]
+fn a_second_signer_signs_what_the_first_one_signed() {
+    let folder = folder_with_alice();
+    let sign = |arguments: &[&str]| {
+        let request =
+            ["sign", "--key", "alice.jwk.json", "--method", "POST", "--url", "http://localhost/transfers/7"];
+        run(folder.path(), &[&request[..], arguments].concat())
+    };
+    let first = stdout(&sign(&["--body", "{}"]));
+    let headers: Vec<&str> = first.lines().flat_map(|line| ["--header", line]).collect();
+    let same_label = sign(&[&["--body", "{}"][..], &headers].concat());
+    assert_eq!(same_label.status.code(), Some(64));
+    assert!(stderr(&same_label).contains("--label"), "{}", stderr(&same_label));
+    let other_body = sign(&[&["--body", "{1}", "--label", "second"][..], &headers].concat());
+    assert_eq!(other_body.status.code(), Some(64));
+    assert!(stderr(&other_body).contains("Content-Digest"), "{}", stderr(&other_body));
+    assert!(sign(&[&["--body", "{}", "--label", "second"][..], &headers].concat()).status.success());
 }
 
 #[test]

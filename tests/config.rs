@@ -76,6 +76,33 @@ relay.yaml:9:21: expected a header name in lower case, but found "X-Parts""#
     );
 }
 
+/// Each of these would quietly let more pass than was meant.
+#[test]
+fn what_would_weaken_a_policy_unseen_is_refused() {
+    let policy = |members: &str| problems(&format!("policies: [{{name: a, {members}}}]"));
+    for (members, expected) in [
+        ("match:", "expected a mapping, but found nothing"),
+        ("match: {path: }", "expected a text, but found nothing"),
+        ("match: {hosts: []}", "expected at least one entry"),
+        ("match: {methods: []}", "expected at least one entry"),
+        ("proof: {roles: []}", "expected at least one entry"),
+        ("proof: {cover: []}", "expected at least one entry"),
+        ("proof: {tag: }", "expected a text, but found nothing"),
+        ("proof: ", "expected \"none\" or a mapping, but found nothing"),
+        (
+            "proof: {max_age: 5M}",
+            "expected whole seconds, minutes or hours such as 60s, 5m or 24h, but found \"5M\"",
+        ),
+        (
+            "match: {}, external: {authority: bank.example}",
+            "expected hosts in match as well: no proof binds the host that a client sends",
+        ),
+    ] {
+        let found = policy(members);
+        assert!(found.ends_with(expected), "{members}: {found}");
+    }
+}
+
 #[test]
 fn a_mistake_of_syntax_says_where() {
     assert_eq!(problems("policies: [\nlimits: {}"), "relay.yaml:1:11: unclosed bracket '['");

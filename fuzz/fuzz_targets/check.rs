@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, attribute_context::HttpRequest};
 use libfuzzer_sys::fuzz_target;
+use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::envoy::client::{Answer, answer};
@@ -18,7 +19,6 @@ use proof_messenger_relay::replay::{Guard, MemoryStore};
 use proof_messenger_relay::timestamp::{Clock, Timestamp};
 use prost::Message as _;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tonic::Code;
 
 // tests/properties/seeds.rs writes the keys and the seeds, and shows that the signed seed passes these policies.
@@ -45,14 +45,15 @@ fn service() -> &'static Service {
     SERVICE.get_or_init(|| {
         let config = Config::parse(POLICIES, "fuzz", std::path::Path::new("")).expect("valid policies");
         let keys = parse_jwk_set(KEYS.as_bytes()).expect("a JWK Set").into_iter();
+        let longest = config.policies.longest_acceptance();
         let relay = Relay {
             policies: config.policies,
+            guard: Guard::new("fuzz", Arc::new(MemoryStore::new(config.replay_capacity)), longest),
             keys: Directory::new(keys.map(|key| key.expect("a key"))).expect("each id once"),
-            guard: Guard::new("fuzz", Arc::new(MemoryStore::new(config.replay_capacity))),
             limits: config.limits,
             field_types: config.field_types,
             clock: Arc::new(Still),
-            places: Semaphore::new(1),
+            admission: Admission::new(1, 1 << 26),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Service { service: AuthorizationService::new(Arc::new(relay), config.denials), runtime }

@@ -40,6 +40,12 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
+    if !args.relay.starts_with("http://") {
+        return Err(Failure::usage(format!(
+            "expected an address such as http://127.0.0.1:8000, but found {:?}",
+            args.relay
+        )));
+    }
     let mut request: Described = args.request.described()?;
     if let Some(key) = &args.key {
         request.sign(key, &args.signature)?;

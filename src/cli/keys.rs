@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::Failure;
 use crate::crypto::{Algorithm, PrivateKey};
 use crate::keys::{parse_jwk_set, public_jwk, store, thumbprint};
+use crate::timestamp::{Clock as _, SystemClock};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
@@ -83,6 +84,13 @@ fn new(args: &NewKey) -> Result<(), Failure> {
     if !args.roles.is_empty() {
         public.insert("roles".into(), json!(args.roles));
     }
+    if args.private == args.trust_store {
+        return Err(Failure::usage("the private key and the trust store need files of their own"));
+    }
+    let folder = folder_of(&args.trust_store);
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("{}: there is no such folder", folder.display())));
+    }
     let set = with_key(&args.trust_store, Value::Object(public))?;
 
     // The private key first: a trust store must not name a key that nobody holds.
@@ -97,7 +105,11 @@ fn new(args: &NewKey) -> Result<(), Failure> {
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(|error| named(&args.private, error))?;
-    replace(&args.trust_store, &format!("{set:#}\n")).map_err(|error| named(&args.trust_store, error))?;
+    if let Err(error) = replace(&args.trust_store, &format!("{set:#}\n")) {
+        // A key that no trust store names would only be in the way of the next attempt.
+        let _ = fs::remove_file(&args.private);
+        return Err(named(&args.trust_store, error));
+    }
 
     println!("{id}");
     Ok(())
@@ -129,12 +141,13 @@ fn with_key(path: &Path, key: Value) -> Result<Value, Failure> {
     Ok(set)
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes beside the file and renames, so that a relay never reads half of it.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut file =
         tempfile::Builder::new().prefix(".jwks").permissions(public_permissions()).tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
@@ -166,9 +179,19 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         println!("{:#}", Value::Array(keys));
         return Ok(());
     }
+    let now = SystemClock.now().unix_seconds();
     for key in keys {
         let roles = if key.roles.is_empty() { "-".to_owned() } else { key.roles.join(",") };
-        println!("{}  {}  {roles}  {}", key.subject, key.public.algorithm().name(), key.id);
+        let state = if key.revoked_at.is_some_and(|time| time <= now) {
+            "revoked"
+        } else if key.expires.is_some_and(|time| time <= now) {
+            "expired"
+        } else if key.not_before.is_some_and(|time| now < time) {
+            "not yet valid"
+        } else {
+            "valid"
+        };
+        println!("{}  {}  {roles}  {}  {state}", key.subject, key.public.algorithm().name(), key.id);
     }
     Ok(())
 }

@@ -11,8 +11,9 @@ use crate::keys::parse_private_jwk;
 use crate::limits::Limits;
 use crate::request::{Body, Encoding, Field, Fields, Request};
 use crate::signer::{self, Signing};
+use crate::structured_field::{self, MAX_MEMBERS};
 use crate::timestamp::{Clock, SystemClock, Timestamp};
-use crate::verify::{FieldType, FieldTypes, Message};
+use crate::verify::{FieldTypes, Message, content_digest};
 
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
@@ -81,6 +82,25 @@ impl RequestArgs {
             )?;
         let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') {
+            return Err(Failure::usage(format!(
+                "expected a URL with a host and no user, but found {:?}",
+                self.url
+            )));
+        }
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::usage(format!(
+                "expected a URL in printable ASCII: percent-encode {target:?}"
+            )));
+        }
+        if self.method.is_empty()
+            || !self.method.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            return Err(Failure::usage(format!(
+                "expected a method such as POST, but found {:?}",
+                self.method
+            )));
+        }
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         let headers = self
             .headers
@@ -127,6 +147,21 @@ impl Described {
         }
         let covers_digest =
             cover.iter().any(|component| component.trim_matches('"').starts_with("content-digest"));
+        if let Some((_, digest)) = self.headers.iter().find(|(name, _)| name == "content-digest") {
+            // Whoever signs it vouches for the body that they see.
+            content_digest::check(digest.as_bytes(), body.unwrap_or_default()).map_err(Failure::usage)?;
+        }
+        if let Some((_, input)) = self.headers.iter().find(|(name, _)| name == "signature-input")
+            && structured_field::dictionary(input.as_bytes(), MAX_MEMBERS)
+                .map_err(Failure::usage)?
+                .iter()
+                .any(|(label, _)| label.as_str() == args.label)
+        {
+            return Err(Failure::usage(format!(
+                "there is a signature {:?} already: choose another --label",
+                args.label
+            )));
+        }
         if covers_digest && !self.has("content-digest") {
             let digest = signer::content_digest(body.unwrap_or_default());
             self.add("content-digest", digest);
@@ -146,7 +181,7 @@ impl Described {
         };
         let fields = {
             let request = self.request()?;
-            let types = FieldTypes::default().with([] as [(Box<str>, FieldType); 0]);
+            let types = FieldTypes::default();
             let message = Message::new(&request, &types);
             signer::sign(&message, &key.key, &key.id, &signing, &Limits::default()).map_err(Failure::usage)?
         };

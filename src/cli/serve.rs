@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use crate::config::Config;
@@ -89,9 +92,16 @@ fn start_log(Log { level, format }: Log) {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // Of the libraries only what is wrong: their details are frames, not decisions.
+    let filter =
+        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("proof_messenger_relay", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     match format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
-        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => {
+            tracing_subscriber::registry().with(lines.json().flatten_event(true).with_filter(filter)).init()
+        }
+        LogFormat::Text => {
+            tracing_subscriber::registry().with(lines.with_ansi(false).with_filter(filter)).init()
+        }
     }
 }

@@ -13,6 +13,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   curl $(proof-messenger-relay sign --key alice.jwk.json --method POST --url http://localhost:10000/transfers/7 \\
       --body '{\"amount\":1}' --output curl)
+  The request stands in files of the folder for temporary files: remove them, or let the system do it.
   A second signer takes the first one's headers along:
   proof-messenger-relay sign --key bob.jwk.json --label bob -H 'Signature-Input: …' -H 'Signature: …' …";
 
@@ -90,6 +91,11 @@ fn curl_config(request: &Described) -> Result<String, Failure> {
             // Without a word on it curl says that every body is a form.
             option("header", "content-type:");
         }
+    }
+    if request.body.is_none() && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+        // It makes curl say content-length: 0. Without a length nobody can tell that there is no body.
+        option("data-binary", "");
+        option("header", "content-type:");
     }
     // The path is signed as it stands.
     config.push_str("path-as-is\ngloboff\n");

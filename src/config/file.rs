@@ -97,8 +97,10 @@ pub struct Policy {
 #[serde(default, deny_unknown_fields)]
 pub struct Match {
     /// Exact hosts or `*.suffix`. Without a port they match any port.
+    #[schemars(length(min = 1))]
     pub hosts: Vec<Text<Host>>,
     /// Methods, in upper case as clients send them.
+    #[schemars(length(min = 1))]
     pub methods: Vec<Text<Method>>,
     /// A path: `/transfers/{account}`, or with the rest of it `/rates/{*rest}`.
     pub path: Option<Text<PathText>>,
@@ -147,6 +149,7 @@ pub struct Proof {
     /// Signature parameters that must be there, besides `created` and `keyid`.
     pub require: Vec<RequiredParameter>,
     /// Roles of the trust store of which every signer must hold one. Empty: any key of the trust store may sign.
+    #[schemars(length(min = 1))]
     pub roles: Vec<String>,
 }
 
@@ -278,6 +281,9 @@ pub struct Limits {
     /// Checks in flight. Above that the answer is `overloaded` at once.
     #[schemars(range(min = 1))]
     pub in_flight: usize,
+    /// Bodies of all checks in flight together, in bytes: above that too. It bounds the relay's memory.
+    #[schemars(range(min = 1))]
+    pub in_flight_bytes: usize,
 }
 
 impl Default for Limits {
@@ -300,6 +306,7 @@ impl Default for Limits {
             component_bytes,
             nonce_bytes,
             in_flight: 1024,
+            in_flight_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -107,6 +107,8 @@ formats! {
     /// Whole seconds.
     Duration(i64) = "time-span", |text| humantime::parse_duration(text)
         .ok()
+        // To humantime M is a month, and a typing error for m.
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit() || b"smhd ".contains(&byte)))
         .filter(|duration| duration.subsec_nanos() == 0 && *duration < std::time::Duration::from_hours(24 * 366))
         .and_then(|duration| i64::try_from(duration.as_secs()).ok())
         .ok_or_else(|| format!("expected whole seconds, minutes or hours such as 60s, 5m or 24h, but found {text:?}"));

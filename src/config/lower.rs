@@ -20,6 +20,7 @@ impl file::ConfigFile {
             component_bytes,
             nonce_bytes,
             in_flight,
+            in_flight_bytes,
         } = self.limits;
         let field_types = self.structured_fields.into_iter();
         let field_types = field_types.map(|(name, field_type)| (name.into_inner().0, field_type.into()));
@@ -39,6 +40,7 @@ impl file::ConfigFile {
                 nonce_bytes,
             },
             in_flight,
+            in_flight_bytes,
             denials: match self.denials {
                 file::Denials::Detailed => Denials::Detailed,
                 file::Denials::Opaque => Denials::Opaque,

@@ -41,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// Checks in flight.
     pub in_flight: usize,
+    /// Their bodies together, in bytes.
+    pub in_flight_bytes: usize,
     pub denials: Denials,
     pub field_types: FieldTypes,
     pub log: file::Log,

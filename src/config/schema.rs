@@ -25,6 +25,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     let mut check = Check { document, root: &root, problems: Vec::new() };
     check.value(&root, &document.value, "");
     check.unique_policy_names();
+    check.external_authorities();
     check.problems
 }
 
@@ -125,8 +126,22 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// An external authority takes the place of the one that the client sent, so something else has to bind that.
+    fn external_authorities(&mut self) {
+        let policies = self.document.value.get("policies").and_then(Value::as_array);
+        for (at, policy) in policies.into_iter().flatten().enumerate() {
+            let free = policy.get("match").is_some_and(|matching| matching.get("hosts").is_none());
+            if free && policy.pointer("/external/authority").is_some() {
+                let message = "expected hosts in match as well: no proof binds the host that a client sends";
+                let pointer = format!("/policies/{at}/external/authority");
+                self.problems.push(self.document.problem(&pointer, message));
+            }
+        }
+    }
+
     fn mismatch(&mut self, expected: &[&Value], value: &Value, pointer: &str) {
         let mut expectations: Vec<String> = expected.iter().map(|schema| describe(schema)).collect();
+        expectations.retain(|expectation| !expectation.is_empty());
         expectations.dedup();
         let message = format!("expected {}, but found {}", expectations.join(" or "), found(value));
         self.problems.push(self.document.problem(pointer, message));
@@ -159,7 +174,8 @@ fn alternatives_fit(schema: &Value, value: &Value) -> bool {
 
 fn has_type(schema: &Value, value: &Value) -> bool {
     let is = |name: &str| match name {
-        "null" => value.is_null(),
+        // What may be left out may not be written empty: `match:` with nothing behind it is a mistake.
+        "null" => false,
         "boolean" => value.is_boolean(),
         "integer" => value.is_i64() || value.is_u64(),
         "number" => value.is_number(),
@@ -178,7 +194,8 @@ fn has_type(schema: &Value, value: &Value) -> bool {
 
 fn describe(schema: &Value) -> String {
     if let Some(alternatives) = alternatives(schema) {
-        return alternatives.iter().map(describe).collect::<Vec<_>>().join(" or ");
+        let described = alternatives.iter().map(describe).filter(|expectation| !expectation.is_empty());
+        return described.collect::<Vec<_>>().join(" or ");
     }
     if let Some(constant) = schema.get("const") {
         return shown(constant);
@@ -202,7 +219,8 @@ fn describe(schema: &Value) -> String {
             Some(least) => format!("a whole number of at least {least}"),
             None => "a whole number".to_owned(),
         },
-        "null" => "nothing".to_owned(),
+        // What may be left out has this alternative in the schema; written down, nothing is never what was meant.
+        "null" => String::new(),
         other => other.to_owned(),
     }
 }

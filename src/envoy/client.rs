@@ -17,10 +17,18 @@ use crate::request::{Body, Request};
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    #[error("cannot reach the relay at {address}: {source}")]
+    #[error("cannot reach the relay at {address}: {}", causes(.source))]
     Connect { address: String, source: tonic::transport::Error },
-    #[error("the relay answered with an error: {0}")]
+    #[error("the relay answered with an error: {}: {}", .0.code(), .0.message())]
     Status(#[from] tonic::Status),
+}
+
+/// The error and what caused it: by itself tonic says "transport error".
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// The relay's answer, as Envoy would act on it.

@@ -6,7 +6,7 @@ mod request;
 mod response;
 mod service;
 
-pub use request::{NotHttp, read_request};
+pub use request::{NotHttp, body_bytes, read_request};
 pub use response::{Denials, write_response};
 pub use service::AuthorizationService;
 

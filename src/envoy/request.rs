@@ -33,6 +33,13 @@ pub fn read_request<'a>(
     Ok(read_http(http, route_policy, limits))
 }
 
+/// What of a check can be large.
+#[must_use]
+pub fn body_bytes(check: &CheckRequest) -> usize {
+    let http = check.attributes.as_ref().and_then(|attributes| attributes.request.as_ref()?.http.as_ref());
+    http.map_or(0, |http| http.raw_body.len() + http.body.len())
+}
+
 fn read_http<'a>(
     http: &'a HttpRequest,
     route_policy: Option<&'a str>,
@@ -174,8 +181,11 @@ fn is_authority(authority: &str) -> bool {
         }
     };
     host_is_valid
-        && port
-            .is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+        && port.is_none_or(|port| {
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && !port.starts_with('0')
+                && port.parse::<u16>().is_ok()
+        })
 }
 
 /// Finds out whether the body that arrived is all of the body that will reach the backend.

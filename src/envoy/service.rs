@@ -6,7 +6,8 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
-use super::{Denials, read_request, write_response};
+use super::{Denials, body_bytes, read_request, write_response};
+use crate::admission::Place;
 use crate::relay::Relay;
 
 /// Answers Envoy's checks.
@@ -22,12 +23,12 @@ impl AuthorizationService {
         Self { relay, denials }
     }
 
-    async fn answer(&self, check: CheckRequest) -> Result<CheckResponse, Status> {
+    async fn answer(&self, check: CheckRequest, place: Option<Place>) -> Result<CheckResponse, Status> {
         let request = read_request(&check, &self.relay.limits)
             .map_err(|not_http| Status::invalid_argument(not_http.to_string()))?;
         let inbound: Vec<&str> =
             request.as_ref().map(|request| request.fields.names().collect()).unwrap_or_default();
-        let decision = self.relay.check(request).await;
+        let decision = self.relay.check(request, place).await;
         Ok(write_response(&decision, &inbound, self.denials))
     }
 }
@@ -41,7 +42,9 @@ impl Authorization for AuthorizationService {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let service = self.clone();
         let check = request.into_inner();
-        tokio::spawn(async move { service.answer(check).await })
+        // Before the work is queued: a backlog would hold bodies, and answer when nobody waits any more.
+        let place = self.relay.admission.admit(body_bytes(&check));
+        tokio::spawn(async move { service.answer(check, place).await })
             .await
             .unwrap_or_else(|_| Err(Status::internal("the check ended without an answer")))
             .map(Response::new)

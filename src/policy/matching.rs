@@ -11,10 +11,10 @@ pub struct Match {
 }
 
 impl Match {
-    pub(super) fn matches(&self, method: &str, authority: &str, path: &Path<'_>) -> bool {
+    pub(super) fn matches(&self, method: &str, scheme: &str, authority: &str, path: &Path<'_>) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|allowed| **allowed == *method))
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(authority)))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(scheme, authority)))
     }
 }
 
@@ -55,14 +55,16 @@ impl HostPattern {
         Ok(Self { host: host.into(), port: port.map(Into::into), below })
     }
 
-    fn matches(&self, authority: &str) -> bool {
+    fn matches(&self, scheme: &str, authority: &str) -> bool {
         let (host, port) = split_port(authority);
+        // The authority goes without the port that its scheme implies.
+        let port = port.unwrap_or(if scheme == "https" { "443" } else { "80" });
         let host_matches = if self.below {
             host.strip_suffix(&*self.host).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
         } else {
             *host == *self.host
         };
-        host_matches && (self.port.is_none() || self.port.as_deref() == port)
+        host_matches && self.port.as_deref().is_none_or(|expected| expected == port)
     }
 }
 

@@ -14,7 +14,7 @@ pub use matching::{HostPattern, Match, PatternError};
 pub use path::{Path, PathPattern};
 pub use protect::{Protect, ProtectBy};
 
-use crate::denial::{Code, Denial};
+use crate::denial::{Code, Denial, quoted};
 use crate::keys::Key;
 use crate::request::Request;
 use crate::verify::{FieldTypes, Message, Requirement, Verified};
@@ -74,6 +74,10 @@ pub struct SpentProof {
     /// The nonce, where the proof has one.
     pub nonce: Option<Box<str>>,
     pub base_hash: [u8; 32],
+    /// The `created` and `expires` parameters.
+    pub created: i64,
+    pub expires: Option<i64>,
+    /// The last second at which the policy accepts it.
     pub usable_until: i64,
 }
 
@@ -191,6 +195,8 @@ impl Policy {
             key: Arc::clone(proof.key()),
             nonce: proof.proof().parameters().nonce.as_deref().map(Into::into),
             base_hash: *proof.base_hash(),
+            created: proof.proof().parameters().created.unwrap_or_default(),
+            expires: proof.proof().parameters().expires,
             usable_until: proof.usable_until(),
         });
         Ok(Permitted { proofs: spent.collect(), remove })
@@ -222,6 +228,13 @@ impl Policies {
         self.policies.is_empty()
     }
 
+    /// For how many seconds after `created` a proof is accepted somewhere.
+    #[must_use]
+    pub fn longest_acceptance(&self) -> i64 {
+        let accepted = |policy: &Policy| policy.requirement().map(Requirement::longest_acceptance);
+        self.policies.iter().filter_map(accepted).max().unwrap_or_default()
+    }
+
     /// The policy that the route names, if it matches; else the first that matches.
     ///
     /// # Errors
@@ -230,7 +243,7 @@ impl Policies {
     pub fn choose(&self, request: &Request<'_>) -> Result<&Policy, Denial> {
         let path = Path::parse(request)?;
         let authority = request.normalized_authority();
-        let matches = |matching: &Match| matching.matches(request.method, &authority, &path);
+        let matches = |matching: &Match| matching.matches(request.method, request.scheme, &authority, &path);
         let chosen = match request.route_policy {
             Some(name) => self
                 .by_name
@@ -239,6 +252,10 @@ impl Policies {
                 .filter(|policy| policy.matching.as_ref().is_none_or(matches)),
             None => self.policies.iter().find(|policy| policy.matching.as_ref().is_some_and(matches)),
         };
-        chosen.ok_or_else(|| Denial::new(Code::NoPolicy, "no policy matches this request"))
+        chosen.ok_or_else(|| {
+            let (method, path) = (quoted(request.method), quoted(request.path()));
+            Denial::new(Code::NoPolicy, "no policy matches this request")
+                .with_particulars(format!("{method} {}{path}", quoted(&authority)))
+        })
     }
 }

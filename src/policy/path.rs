@@ -68,9 +68,11 @@ fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
     }
     let decoded: Cow<'_, [u8]> = percent_decode_str(raw).into();
     if raw.len() != decoded.len()
-        && decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | b';') || byte.is_ascii_control())
+        && decoded
+            .iter()
+            .any(|byte| matches!(byte, b'/' | b'\\' | b';' | b'?' | b'#') || byte.is_ascii_control())
     {
-        return Err(ambiguous("it contains an encoded slash, backslash, semicolon or control character"));
+        return Err(ambiguous("it contains an encoded slash, backslash, ; ? # or control character"));
     }
     // Some servers decode twice, and some make a dot or a slash of bytes that are not UTF-8 (%c0%af).
     let escape =

@@ -3,6 +3,11 @@
 use crate::denial::{Code, Denial, quoted};
 use crate::request::{Encoding, Fields, is_same_to_backends};
 
+/// Fields that tell some frameworks to take another method or path than the request line has. Unless they are signed,
+/// they never reach a backend: the policy was chosen by the request line.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
+
 /// What becomes of a protected field that no proof covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProtectBy {
@@ -32,7 +37,14 @@ impl Protect {
         fields: &Fields<'_>,
         covered: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Denial> {
-        let mut remove: Vec<String> = Vec::new();
+        let overrides = |name: &&str| OVERRIDES.iter().any(|field| is_same_to_backends(field, name));
+        let mut remove: Vec<String> = fields
+            .names()
+            .filter(|name| name.starts_with('x'))
+            .filter(overrides)
+            .filter(|name| !covered(name))
+            .map(Into::into)
+            .collect();
         if self.fields.is_empty() {
             return Ok(remove);
         }

@@ -16,6 +16,9 @@ use crate::timestamp::Timestamp;
 /// Envoy may ask twice about one request within so many seconds, and both count as once.
 const REPEAT_SECONDS: i64 = 5;
 
+/// By so much a clock may be set back before a forgotten proof would look fresh again.
+const SET_BACK_SECONDS: i64 = 60;
+
 /// What a store remembers of one proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
@@ -86,13 +89,17 @@ impl Unused {
 /// Asks the store, under the name of one enforcement point.
 pub struct Guard {
     enforcement_point: Box<str>,
+    longest: i64,
     store: Arc<dyn ReplayStore>,
 }
 
 impl Guard {
     /// A guard for the enforcement point of that name: a gateway and a sidecar may both check one request.
-    pub fn new(enforcement_point: impl Into<Box<str>>, store: Arc<dyn ReplayStore>) -> Self {
-        Self { enforcement_point: enforcement_point.into(), store }
+    ///
+    /// `longest` is for how many seconds after `created` the most patient policy accepts a proof. A proof is remembered
+    /// for that long whichever policy let it through, since it might be sent again to the other.
+    pub fn new(enforcement_point: impl Into<Box<str>>, store: Arc<dyn ReplayStore>, longest: i64) -> Self {
+        Self { enforcement_point: enforcement_point.into(), longest, store }
     }
 
     /// Claims every proof of a permitted request. A request that is denied before this may be sent again.
@@ -131,7 +138,9 @@ impl Guard {
         };
         let id = hash(&[self.enforcement_point.as_bytes(), proof.key.id.as_bytes(), kind, value]);
         let attempt = (!stream_id.is_empty()).then(|| hash(&[&proof.base_hash, stream_id.as_bytes()]));
-        Claim { id, attempt, keep_until: proof.usable_until }
+        let longest = proof.created.saturating_add(self.longest);
+        let replayable_until = proof.expires.map_or(longest, |expires| longest.min(expires));
+        Claim { id, attempt, keep_until: replayable_until.saturating_add(SET_BACK_SECONDS) }
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tonic::transport::server::TcpIncoming;
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
 use crate::keys::store::{self, StoreError};
@@ -49,14 +49,19 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
+        let longest = config.policies.longest_acceptance();
         let relay = Arc::new(Relay {
             policies: config.policies,
+            guard: Guard::new(
+                config.enforcement_point,
+                Arc::new(MemoryStore::new(config.replay_capacity)),
+                longest,
+            ),
             keys,
-            guard: Guard::new(config.enforcement_point, Arc::new(MemoryStore::new(config.replay_capacity))),
             limits: config.limits,
             field_types: config.field_types,
             clock,
-            places: Semaphore::new(config.in_flight),
+            admission: Admission::new(config.in_flight, config.in_flight_bytes),
         });
         Ok(Self { listener, address, relay, denials: config.denials, message_bytes })
     }
@@ -85,14 +90,16 @@ impl Server {
             .max_decoding_message_size(self.message_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<AuthorizationServer<AuthorizationService>>().await;
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
         tonic::transport::Server::builder()
             .add_service(authorization)
             .add_service(health_service)
-            .add_service(reflection)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?) // what many clients still speak
             .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), shutdown)
             .await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! `Content-Digest` (RFC 9530 §2).
 
 use crate::crypto::{sha256, sha512};
-use crate::denial::{Code, Denial};
+use crate::denial::{Code, Denial, quoted};
 use crate::request::Fields;
 use crate::structured_field::{self, BareItem, MAX_MEMBERS, Member};
 
@@ -29,7 +29,10 @@ pub fn check(field: &[u8], body: &[u8]) -> Result<(), DigestError> {
     for (algorithm, member) in &digests {
         let Member::Item(structured_field::Item { value: BareItem::ByteSequence(digest), .. }) = member
         else {
-            return Err(DigestError::Malformed(format!("{algorithm}: expected a byte sequence")));
+            return Err(DigestError::Malformed(format!(
+                "{}: expected a byte sequence",
+                quoted(algorithm.as_str())
+            )));
         };
         let (name, matches) = match algorithm.as_str() {
             "sha-256" => ("sha-256", digest == &sha256(body)),

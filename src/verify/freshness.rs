@@ -23,7 +23,7 @@ pub(super) fn check(
         let detail = format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed");
         return Err(Denial::new(Code::ProofFromFuture, detail));
     }
-    let oldest = created.saturating_add(max_age).saturating_add(clock_skew);
+    let oldest = created.saturating_add(requirement.longest_acceptance());
     if now > oldest {
         let age = now.saturating_sub(created);
         let detail = format!("the proof was created {age} s ago: at most {max_age} s are allowed");

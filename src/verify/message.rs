@@ -1,6 +1,7 @@
 //! The values of components (RFC 9421 §2.1, §2.2).
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -42,7 +43,11 @@ pub struct Message<'a> {
     authority: Cow<'a, str>,
     field_types: &'a FieldTypes,
     query_params: OnceLock<HashMap<String, QueryParam>>,
+    dictionaries: RefCell<HashMap<(bool, String), Members>>,
 }
+
+/// The members of a dictionary in canonical form, or why the field is none.
+type Members = Result<HashMap<String, String>, structured_field::Invalid>;
 
 /// What a signature can cover of a response itself. The relay sees none; whoever verifies one uses the same bases.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +75,7 @@ impl<'a> Message<'a> {
             authority: request.normalized_authority(),
             field_types,
             query_params: OnceLock::new(),
+            dictionaries: RefCell::default(),
         }
     }
 
@@ -202,7 +208,6 @@ impl<'a> Message<'a> {
         out: &mut String,
     ) -> Result<(), Denial> {
         let value = fields.combined(name).ok_or_else(|| missing(component, "there is no such header"))?;
-        // Each covered member parses the whole field again.
         check_length(component, value.len(), limits)?;
         if fields.encoding() == Encoding::Merged {
             check_merged(component, form, &value)?;
@@ -226,6 +231,10 @@ impl<'a> Message<'a> {
                     Some(FieldType::List) => {
                         structured_field::list(&value).map(|list| structured_field::serialize_list(&list))
                     }
+                    // An item cannot be split; a quoted comma in it could.
+                    Some(FieldType::Item) if !fields.is_one_line(name) => {
+                        return Err(missing(component, "the header came in more than one line, or may have"));
+                    }
                     Some(FieldType::Item) => structured_field::item(&value).map(|item| {
                         let mut canonical = String::new();
                         item.serialize(&mut canonical);
@@ -244,13 +253,16 @@ impl<'a> Message<'a> {
                 if self.field_types.get(name).is_some_and(|known| known != FieldType::Dictionary) {
                     return Err(missing(component, "the header is not a dictionary"));
                 }
-                let dictionary = structured_field::dictionary(&value, MAX_MEMBERS)
+                // It is read once, however many members are covered: that happens before any signature is checked.
+                let mut dictionaries = self.dictionaries.borrow_mut();
+                let members = dictionaries
+                    .entry((component.is_of_request(), name.to_owned()))
+                    .or_insert_with(|| serialized_members(&value))
+                    .as_ref()
                     .map_err(|problem| missing(component, &problem.to_string()))?;
-                let (_, member) = dictionary
-                    .iter()
-                    .find(|(known, _)| known.as_str() == key)
-                    .ok_or_else(|| missing(component, "the header has no such member"))?;
-                member.serialize(out);
+                let member =
+                    members.get(&**key).ok_or_else(|| missing(component, "the header has no such member"))?;
+                out.push_str(member);
             }
             FieldForm::Binary => {
                 for (position, line) in fields.lines(name).enumerate() {
@@ -261,6 +273,16 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
+}
+
+fn serialized_members(field: &[u8]) -> Members {
+    let members = structured_field::dictionary(field, MAX_MEMBERS)?;
+    let serialized = members.into_iter().map(|(key, member)| {
+        let mut text = String::new();
+        member.serialize(&mut text);
+        (key.as_str().to_owned(), text)
+    });
+    Ok(serialized.collect())
 }
 
 fn check_length(component: &Component<'_>, bytes: usize, limits: &Limits) -> Result<(), Denial> {

@@ -109,6 +109,11 @@ pub fn verify<'a>(
         requirement.check_parameters(&proof)?;
         let usable_until = freshness::check(proof.parameters(), requirement, now)?;
         let key = find_key(&proof, keys, now)?;
+        // One captured signature under many labels would cost a check for each.
+        let is_copy = |(known, ..): &(Proof<'_>, _, _)| known.signature() == proof.signature();
+        if candidates.iter().any(is_copy) {
+            return Err(Denial::new(Code::ProofMalformed, "one signature stands under two labels"));
+        }
         candidates.push((proof, key, usable_until));
     }
     let mut proofs = Vec::with_capacity(candidates.len());

@@ -64,6 +64,11 @@ pub enum QueryRule {
 }
 
 impl Requirement {
+    /// For how many seconds after `created` a proof is accepted.
+    pub(crate) fn longest_acceptance(&self) -> i64 {
+        self.max_age.saturating_add(self.clock_skew)
+    }
+
     /// The body whose digest must be checked, or nothing where no digest has to hold.
     pub(super) fn body_to_verify<'a>(&self, request: &Request<'a>) -> Result<Option<&'a [u8]>, Denial> {
         let digest_is_there = request.fields.contains("content-digest");

@@ -168,7 +168,7 @@ async fn b13_authority_in_another_spelling() {
     ] {
         passes(&relay, &at(signed, asked)).await;
     }
-    for other in ["bank.example:80", "bank.example:8443", "bank.example:0443"] {
+    for other in ["bank.example:80", "bank.example:8443"] {
         denies(&relay, &at("bank.example", other), "signature-invalid").await;
     }
     for elsewhere in ["evil.example", "bank.example.", "sub.bank.example", "xbank.example", "[2001:db8::2]"] {
@@ -216,7 +216,7 @@ async fn b13_authority_behind_a_proxy_that_ends_tls() {
     let alice = Signer::ed25519("alice");
     let settings = "policies:
   - name: named
-    match: {path: /named}
+    match: {path: /named, hosts: [internal]}
     external: {scheme: https, authority: bank.example}
   - {name: https, match: {}, external: {scheme: https}}";
     let relay = Relay::start(settings, &[&alice]).await;
@@ -232,6 +232,25 @@ async fn b13_authority_behind_a_proxy_that_ends_tls() {
     // The port that goes without saying is that of the scheme which clients use.
     passes(&relay, &asked("/", "bank.example", "bank.example:443")).await;
     denies(&relay, &asked("/", "bank.example", "bank.example:80"), "signature-invalid").await;
+}
+
+/// A port in other words is refused, and one that the scheme implies is the same with and without.
+#[tokio::test]
+async fn b13_port_in_another_spelling() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: signed, match: {hosts: ['bank.example:443']}}
+  - {name: open, match: {}, proof: none}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    for authority in ["bank.example", "bank.example:443", "BANK.example"] {
+        let mut ask = Ask::get("/");
+        ask.authority = authority.to_owned();
+        denies(&relay, &ask, "proof-missing").await;
+        passes(&relay, &ask.signed(&alice)).await;
+    }
+    let mut ask = Ask::get("/");
+    ask.authority = "bank.example:0443".to_owned();
+    denies(&relay, &ask, "request-malformed").await;
 }
 
 #[tokio::test]

@@ -139,6 +139,24 @@ async fn c10_twin_of_a_required_field() {
     passes(&relay, &honest).await;
 }
 
+/// Some frameworks take another method or path from these. The policy was chosen by the request line.
+#[tokio::test]
+async fn c8_header_that_overrides_the_request_line() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies: [{name: open, match: {path: /open}, proof: none}, {name: signed, match: {}}]";
+    let relay = Relay::start(settings, &[&alice]).await;
+    for name in ["x-http-method-override", "x-original-url", "x_method.override"] {
+        for honest in [Ask::get("/open"), Ask::get("/").signed(&alice)] {
+            let answer = ask(&relay, honest.header(name, "DELETE").check_request()).await;
+            assert!(answer.allowed && answer.removed == [name], "{answer:?}");
+        }
+        let signed = Ask::get("/").header(name, "DELETE");
+        let signed = signed.signed_as(&alice, &signing("alice", &["@method", "@target-uri", name]));
+        let answer = ask(&relay, signed.check_request()).await;
+        assert!(answer.allowed && answer.removed.is_empty(), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn c4_folded_line() {
     let alice = Signer::ed25519("alice");
@@ -282,7 +300,15 @@ async fn c10_names_that_are_the_relays_own() {
         "x-proof-id",
         "x-proof-receipt",
     ];
-    let twins = ["x_proof_status", "x-proof_subject", "x_proof-key-id", "x-proof-anything", "x-proof-"];
+    let twins = [
+        "x_proof_status",
+        "x-proof_subject",
+        "x_proof-key-id",
+        "x-proof-anything",
+        "x-proof-",
+        "x.proof.status",
+        "x!proof~id",
+    ];
     let spoofed = |ask: Ask| own.iter().chain(&twins).fold(ask, |ask, name| ask.header(name, "mallory"));
     for (request, status) in [
         (Ask::get("/accounts").signed(&alice), "verified"),

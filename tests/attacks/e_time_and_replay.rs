@@ -167,6 +167,46 @@ async fn e7_forged_message_with_the_nonce_of_another() {
     passes(&relay, &honest).await;
 }
 
+/// Which policy let it through does not matter: the more patient one must not take it again.
+#[tokio::test]
+async fn e9_used_proof_under_a_more_patient_policy() {
+    let alice = Signer::ed25519("alice");
+    let settings = r#"policies:
+  - {name: patient, proof: {max_age: 1h, clock_skew: 0s}}
+  - {name: strict, match: {}, proof: {max_age: 60s, clock_skew: 0s}}"#;
+    let relay = Relay::start(settings, &[&alice]).await;
+    let strict = Ask::get("/").signed(&alice);
+    let mut patient = strict.clone();
+    patient.policy = Some("patient".to_owned());
+    passes(&relay, &strict).await;
+    for _ in 0..59 {
+        denies(&relay, &patient, "replayed").await;
+        relay.clock.advance(60);
+    }
+    denies(&relay, &patient, "replayed").await;
+}
+
+/// A clock that is set back makes a proof look fresh again, not new.
+#[tokio::test]
+async fn e9_used_proof_after_the_clock_was_set_back() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies: [{name: signed, match: {}, proof: {max_age: 60s, clock_skew: 0s}}]";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let honest = Ask::get("/").signed(&alice);
+    passes(&relay, &honest).await;
+    relay.clock.advance(100);
+    let mut later = signing("alice", &["@method", "@target-uri"]);
+    later.created = Some(now(&relay));
+    // So many that every part of the store is looked at.
+    for _ in 0..600 {
+        later.nonce = Some(proof_messenger_relay::signer::nonce().unwrap());
+        let check = Ask::get("/").signed_as(&alice, &later).check_request();
+        assert!(crate::support::ask::ask(&relay, check).await.allowed);
+    }
+    relay.clock.set_back(45);
+    denies(&relay, &honest, "replayed").await;
+}
+
 #[tokio::test]
 async fn e9_used_proof_is_remembered_as_long_as_it_is_fresh() {
     let alice = Signer::ed25519("alice");
@@ -185,10 +225,11 @@ async fn e9_used_proof_is_remembered_as_long_as_it_is_fresh() {
         let code = if last == START + 20 { "proof-expired" } else { "proof-too-old" };
         denies(&relay, ask, code).await;
     }
-    // Then the nonce may be used again: with a new proof.
+    // A minute later, should the clock be set back, the nonce may be used again: with a new proof.
+    relay.clock.advance(60);
     let nonce = honest.value("signature-input").split('"').nth(7).unwrap().to_owned();
     let again = signed(&alice, |signing| {
-        signing.created = at(START + 71);
+        signing.created = at(START + 131);
         signing.nonce = Some(nonce);
     });
     passes(&relay, &again).await;

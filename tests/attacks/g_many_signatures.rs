@@ -150,3 +150,17 @@ async fn g5_signature_over_another_signature_only() {
         passes(&relay, &honest).await;
     }
 }
+
+/// One captured signature under many labels would cost a check for each of them.
+#[tokio::test]
+async fn g4_one_signature_under_two_labels() {
+    let alice = Signer::ed25519("alice");
+    let relay = Relay::start(SIGNED, &[&alice]).await;
+    let honest = Ask::get("/").signed(&alice);
+    let copied = ["signature-input", "signature"].into_iter().fold(honest.clone(), |copied, name| {
+        let value = copied.value(name);
+        copied.replace(name, format!("{value}, {}", value.replacen("alice=", "copy=", 1)))
+    });
+    denies(&relay, &copied, "proof-malformed").await;
+    passes(&relay, &honest).await;
+}

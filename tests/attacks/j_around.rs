@@ -141,6 +141,33 @@ async fn j4_more_checks_than_places() {
     assert!(answer.allowed);
 }
 
+/// What finds no place is refused before it waits: a backlog would hold bodies, and be answered too late.
+#[tokio::test]
+async fn j4_more_checks_at_once_than_places() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies: [{name: signed, match: {}}]";
+    let store = Arc::new(MemoryStore::new(100));
+    let service = Arc::new(Service::new(settings, &[&alice], TestClock::new(), store, 4));
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (service, check) = (Arc::clone(&service), Ask::get("/").signed(&alice).check_request());
+        checks.spawn(async move { answer(service.respond(check).await.unwrap()).allowed });
+    }
+    let allowed = checks.join_all().await.into_iter().filter(|allowed| *allowed).count();
+    assert_eq!(allowed, 4);
+}
+
+/// Their bodies are counted too.
+#[tokio::test]
+async fn j4_more_bytes_at_once_than_there_is_room_for() {
+    let alice = Signer::ed25519("alice");
+    let settings = "limits: {in_flight_bytes: 100000}\npolicies: [{name: signed, match: {}}]";
+    let relay = Relay::start(settings, &[&alice]).await;
+    passes(&relay, &Ask::post("/", &[0; 50_000]).signed(&alice)).await;
+    let answer = denies(&relay, &Ask::post("/", &[0; 100_000]).signed(&alice), "overloaded").await;
+    assert_eq!(answer.status, 503);
+}
+
 #[tokio::test]
 async fn j4_observed_request() {
     let alice = Signer::ed25519("alice");

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use crate::support::ask::{Ask, signing};
 use crate::support::golden::assert_golden;
-use crate::support::service::Service;
+use crate::support::service::Blocking;
 use crate::support::signer::{Signer, trust_store};
 
 #[test]
@@ -19,6 +19,6 @@ fn the_seed_of_the_fuzzer() {
     assert_golden("fuzz/seeds/check/signed", &check.encode_to_vec());
     assert_golden("fuzz/seeds/check/unsigned", &unsigned.encode_to_vec());
 
-    let service = Service::new(include_str!("../../fuzz/seeds/policies.yaml"), &[&alice]);
+    let service = Blocking::new(include_str!("../../fuzz/seeds/policies.yaml"), &[&alice]);
     assert!(service.ask(check).allowed && service.ask(unsigned).allowed);
 }

@@ -23,6 +23,10 @@ impl TestClock {
         Arc::new(Self(AtomicU64::new(START)))
     }
 
+    pub fn set_back(&self, seconds: u64) {
+        self.0.fetch_sub(seconds, Ordering::SeqCst);
+    }
+
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::envoy::client::{Answer, answer};
@@ -13,7 +14,6 @@ use proof_messenger_relay::relay;
 use proof_messenger_relay::replay::{Guard, MemoryStore, ReplayStore};
 use proof_messenger_relay::timestamp::{Clock, Timestamp};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 
 use super::relay::START;
 use super::signer::{Signer, trust_store};
@@ -33,14 +33,15 @@ impl Service {
             Config::parse(settings, "test", Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
         let keys = parse_jwk_set(trust_store(signers).to_string().as_bytes()).unwrap();
         let keys: Result<Vec<_>, _> = keys.into_iter().collect();
+        let longest = config.policies.longest_acceptance();
         let relay = relay::Relay {
             policies: config.policies,
+            guard: Guard::new(config.enforcement_point, store, longest),
             keys: Directory::new(keys.unwrap()).unwrap(),
-            guard: Guard::new(config.enforcement_point, store),
             limits: config.limits,
             field_types: config.field_types,
             clock,
-            places: Semaphore::new(in_flight),
+            admission: Admission::new(in_flight, config.in_flight_bytes),
         };
         Self(AuthorizationService::new(Arc::new(relay), config.denials))
     }

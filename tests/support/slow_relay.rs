@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::keys::{Directory, parse_jwk_set};
@@ -45,14 +46,15 @@ impl SlowRelay {
             released: Semaphore::new(0),
             claimed: Notify::new(),
         });
+        let longest = config.policies.longest_acceptance();
         let relay = Relay {
             policies: config.policies,
+            guard: Guard::new(config.enforcement_point, store.clone(), longest),
             keys: Directory::new(keys.into_iter().map(Result::unwrap)).unwrap(),
-            guard: Guard::new(config.enforcement_point, store.clone()),
             limits: config.limits,
             field_types: config.field_types,
             clock: Arc::new(SystemClock),
-            places: Semaphore::new(config.in_flight),
+            admission: Admission::new(config.in_flight, config.in_flight_bytes),
         };
         Self { service: AuthorizationService::new(Arc::new(relay), config.denials), store }
     }
