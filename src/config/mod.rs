@@ -1,7 +1,7 @@
 //! What the operator wrote, and what the program uses.
 //!
 //! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
-//! is enforced: both come from the types in [`file`].
+//! is enforced: both come from the types in [`mod@file`].
 
 mod document;
 pub mod file;
