@@ -306,7 +306,7 @@ impl Default for Limits {
             component_bytes,
             nonce_bytes,
             in_flight: 1024,
-            in_flight_bytes: 64 * 1024 * 1024,
+            in_flight_bytes: 32 * 1024 * 1024,
         }
     }
 }
