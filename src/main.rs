@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-/// A check allocates some forty small things; the system's allocator takes twice as long for them.
+/// A check allocates many small things, which the system's allocator is slower at.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
