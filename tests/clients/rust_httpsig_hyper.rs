@@ -1,4 +1,4 @@
-//! Signs with crates.io's httpsig-hyper, which another team wrote: what its users' requests look like.
+//! Signs with the crate httpsig-hyper, which another team wrote: what its users' requests look like.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http_body_util::Full;
