@@ -6,12 +6,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::admission::{Admission, Place};
+use crate::config::Config;
 use crate::denial::{Code, Denial};
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
 use crate::policy::{Challenge, Mode, Open, Policies, Policy};
 use crate::proof::ProofFields;
-use crate::replay::{Guard, Unused};
+use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
 use crate::verify::{self, FieldTypes};
@@ -82,6 +83,22 @@ pub struct Decision {
 }
 
 impl Relay {
+    /// A relay by this configuration, with these keys. `store` remembers used proofs for as long as any of the policies
+    /// would accept them.
+    #[must_use]
+    pub fn new(config: Config, keys: Directory, store: Arc<dyn ReplayStore>, clock: Arc<dyn Clock>) -> Self {
+        let longest = config.policies.longest_acceptance();
+        Self {
+            policies: config.policies,
+            keys,
+            guard: Guard::new(config.enforcement_point, store, longest),
+            limits: config.limits,
+            field_types: config.field_types,
+            clock,
+            admission: Admission::new(config.in_flight, config.in_flight_bytes),
+        }
+    }
+
     /// Decides about a request, or about the reason why it could not even be read.
     ///
     /// Whatever the outcome, it is recorded before it is answered.

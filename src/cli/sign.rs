@@ -84,18 +84,17 @@ fn curl_config(request: &Described) -> Result<String, Failure> {
         let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
         option("header", &header);
     }
-    if let Some(body) = &request.body {
-        let file = kept("body", body)?;
-        option("data-binary", &format!("@{file}"));
+    let data = match &request.body {
+        Some(body) => Some(format!("@{}", kept("body", body)?)),
+        // It makes curl say content-length: 0. Without a length nobody can tell that there is no body.
+        None => matches!(request.method.as_str(), "POST" | "PUT" | "PATCH").then(String::new),
+    };
+    if let Some(data) = data {
+        option("data-binary", &data);
         if !request.headers.iter().any(|(name, _)| name == "content-type") {
             // Without a word on it curl says that every body is a form.
             option("header", "content-type:");
         }
-    }
-    if request.body.is_none() && matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-        // It makes curl say content-length: 0. Without a length nobody can tell that there is no body.
-        option("data-binary", "");
-        option("header", "content-type:");
     }
     // The path is signed as it stands.
     config.push_str("path-as-is\ngloboff\n");

@@ -9,12 +9,11 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-use crate::admission::Admission;
 use crate::config::Config;
 use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
 use crate::keys::store::{self, StoreError};
 use crate::relay::Relay;
-use crate::replay::{Guard, MemoryStore};
+use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
 
 /// Why the relay does not start.
@@ -49,21 +48,10 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
-        let longest = config.policies.longest_acceptance();
-        let relay = Arc::new(Relay {
-            policies: config.policies,
-            guard: Guard::new(
-                config.enforcement_point,
-                Arc::new(MemoryStore::new(config.replay_capacity)),
-                longest,
-            ),
-            keys,
-            limits: config.limits,
-            field_types: config.field_types,
-            clock,
-            admission: Admission::new(config.in_flight, config.in_flight_bytes),
-        });
-        Ok(Self { listener, address, relay, denials: config.denials, message_bytes })
+        let denials = config.denials;
+        let store = Arc::new(MemoryStore::new(config.replay_capacity));
+        let relay = Arc::new(Relay::new(config, keys, store, clock));
+        Ok(Self { listener, address, relay, denials, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.

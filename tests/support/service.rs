@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
-use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::envoy::client::{Answer, answer};
 use proof_messenger_relay::keys::{Directory, parse_jwk_set};
 use proof_messenger_relay::relay;
-use proof_messenger_relay::replay::{Guard, MemoryStore, ReplayStore};
+use proof_messenger_relay::replay::{MemoryStore, ReplayStore};
 use proof_messenger_relay::timestamp::{Clock, Timestamp};
 use tokio::runtime::Runtime;
 
@@ -29,21 +28,14 @@ impl Service {
         store: Arc<dyn ReplayStore>,
         in_flight: usize,
     ) -> Self {
-        let config =
+        let mut config =
             Config::parse(settings, "test", Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
         let keys = parse_jwk_set(trust_store(signers).to_string().as_bytes()).unwrap();
         let keys: Result<Vec<_>, _> = keys.into_iter().collect();
-        let longest = config.policies.longest_acceptance();
-        let relay = relay::Relay {
-            policies: config.policies,
-            guard: Guard::new(config.enforcement_point, store, longest),
-            keys: Directory::new(keys.unwrap()).unwrap(),
-            limits: config.limits,
-            field_types: config.field_types,
-            clock,
-            admission: Admission::new(in_flight, config.in_flight_bytes),
-        };
-        Self(AuthorizationService::new(Arc::new(relay), config.denials))
+        config.in_flight = in_flight;
+        let denials = config.denials;
+        let relay = relay::Relay::new(config, Directory::new(keys.unwrap()).unwrap(), store, clock);
+        Self(AuthorizationService::new(Arc::new(relay), denials))
     }
 
     pub async fn respond(&self, check: impl Into<CheckRequest>) -> Result<CheckResponse, tonic::Status> {

@@ -7,12 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
-use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::keys::{Directory, parse_jwk_set};
 use proof_messenger_relay::relay::Relay;
-use proof_messenger_relay::replay::{Claim, Guard, MemoryStore, Outcome, ReplayStore, StoreFailure};
+use proof_messenger_relay::replay::{Claim, MemoryStore, Outcome, ReplayStore, StoreFailure};
 use proof_messenger_relay::timestamp::{SystemClock, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
@@ -46,17 +45,10 @@ impl SlowRelay {
             released: Semaphore::new(0),
             claimed: Notify::new(),
         });
-        let longest = config.policies.longest_acceptance();
-        let relay = Relay {
-            policies: config.policies,
-            guard: Guard::new(config.enforcement_point, store.clone(), longest),
-            keys: Directory::new(keys.into_iter().map(Result::unwrap)).unwrap(),
-            limits: config.limits,
-            field_types: config.field_types,
-            clock: Arc::new(SystemClock),
-            admission: Admission::new(config.in_flight, config.in_flight_bytes),
-        };
-        Self { service: AuthorizationService::new(Arc::new(relay), config.denials), store }
+        let keys = Directory::new(keys.into_iter().map(Result::unwrap)).unwrap();
+        let denials = config.denials;
+        let relay = Relay::new(config, keys, store.clone(), Arc::new(SystemClock));
+        Self { service: AuthorizationService::new(Arc::new(relay), denials), store }
     }
 }
 
