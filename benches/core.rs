@@ -14,7 +14,7 @@ use proof_messenger_relay::config::Config;
 use proof_messenger_relay::crypto::{Algorithm, PrivateKey, sha256};
 use proof_messenger_relay::keys::{Directory, parse_jwk_set, public_jwk};
 use proof_messenger_relay::limits::Limits;
-use proof_messenger_relay::policy::Permitted;
+use proof_messenger_relay::policy::{Facts, Permitted};
 use proof_messenger_relay::proof::ProofFields;
 use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
 use proof_messenger_relay::signer::{Signing, content_digest, sign};
@@ -131,14 +131,16 @@ impl Case {
     /// All that the pure core does with a request, as `Relay::check` has it.
     fn decide(&self) -> Permitted {
         let request = self.request();
-        let policy = self.config.policies.choose(&request).unwrap();
+        let facts = Facts::of(&request).unwrap();
+        let policy = self.config.policies.matching(facts.target(), None).next().unwrap();
+        assert!(policy.applies(&facts, None, self.limits()).unwrap());
         policy.admit(&request).unwrap();
         let requirement = policy.requirement().unwrap();
         let fields = ProofFields::of(&request.fields);
         let message = policy.message(&request, &self.config.field_types);
         let verified =
             verify::verify(&fields, &message, requirement, &self.keys, self.limits(), NOW).unwrap();
-        policy.permit(&verified, &request).unwrap()
+        policy.permit(&verified, &request, NOW).unwrap()
     }
 }
 
@@ -191,7 +193,10 @@ fn bench(algorithm: Algorithm) -> f64 {
         }),
         Subject::new("whole verification", || case.decide()),
         Subject::new("  read and check fields", || case.request()),
-        Subject::new("  choose policy", || case.config.policies.choose(&request).unwrap()),
+        Subject::new("  choose policy", || {
+            let facts = Facts::of(&request).unwrap();
+            case.config.policies.matching(facts.target(), None).next().unwrap().name.len()
+        }),
         Subject::new("  parse proof", || {
             ProofFields::of(&request.fields)
                 .claims(case.limits())

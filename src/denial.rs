@@ -67,14 +67,20 @@ codes! {
     DigestMismatch = "digest-mismatch", 401, "The digest is not that of the body";
     /// The proof was used before.
     Replayed = "replayed", 409, "The proof was used before";
+    /// Fewer people than the policy asks for approved the request.
+    ApprovalsInsufficient = "approvals-insufficient", 403, "Too few people approved this request";
     /// A signer does not hold a role that the policy asks for.
     SignerNotPermitted = "signer-not-permitted", 403, "A signer is not permitted here";
+    /// The policy's condition cannot be evaluated for this request.
+    ConditionFailed = "condition-failed", 403, "The policy's condition cannot be evaluated";
     /// No policy matches the request.
     NoPolicy = "no-policy", 403, "No policy allows this request";
     /// A field that the backend trusts is present and not covered.
     FieldUncovered = "field-uncovered", 403, "A protected field is not covered by the proof";
     /// Two parsers could read the path differently.
     PathAmbiguous = "path-ambiguous", 400, "The path is ambiguous";
+    /// Two parsers could read the body differently, and the policy looks into it.
+    BodyAmbiguous = "body-ambiguous", 400, "The body is ambiguous";
     /// The request, or what the proxy says of it, contradicts itself or a limit.
     RequestMalformed = "request-malformed", 400, "The request is malformed";
     /// An upgrade or CONNECT: what follows it cannot be proven.
@@ -103,7 +109,8 @@ impl Code {
     /// Whether another proof could change the answer: then `Accept-Signature` says which.
     #[must_use]
     pub const fn asks_for_proof(self) -> bool {
-        matches!(self.status(), 401 | 409) || matches!(self, Self::FieldUncovered)
+        matches!(self.status(), 401 | 409)
+            || matches!(self, Self::FieldUncovered | Self::ApprovalsInsufficient)
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Limits {
     pub component_bytes: usize,
     /// The `nonce` parameter, in bytes.
     pub nonce_bytes: usize,
+    /// Steps that the evaluation of one condition may take.
+    pub condition_steps: usize,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             components: 64,
             component_bytes: 8 * 1024,
             nonce_bytes: 256,
+            condition_steps: 10_000,
         }
     }
 }

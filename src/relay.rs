@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::denial::{Code, Denial};
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
-use crate::policy::{Challenge, Mode, Open, Policies, Policy};
+use crate::policy::{Challenge, Facts, Mode, Open, Policies, Policy};
 use crate::proof::ProofFields;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
@@ -124,32 +124,46 @@ impl Relay {
         &self,
         request: &Request<'_>,
     ) -> (Option<&Policy>, Result<Grant, (Denial, Option<Challenge>)>) {
-        match self.policies.choose(request) {
-            Err(denial) => (None, Err((denial, None))),
-            Ok(policy) => {
-                let grant = self.grant(request, policy).await.map_err(|denial| {
+        let facts = match Facts::of(request) {
+            Ok(facts) => facts,
+            Err(denial) => return (None, Err((denial, None))),
+        };
+        // The first whose condition holds decides. One that cannot be evaluated decides too: it denies.
+        for policy in self.policies.matching(facts.target(), request.route_policy) {
+            match self.grant(&facts, policy).await {
+                Ok(Some(grant)) => return (Some(policy), Ok(grant)),
+                Ok(None) => {}
+                Err(denial) => {
                     let challenge =
                         denial.code.asks_for_proof().then(|| Challenge::new(policy, request)).flatten();
-                    (denial, challenge)
-                });
-                (Some(policy), grant)
+                    return (Some(policy), Err((denial, challenge)));
+                }
             }
         }
+        (None, Err((Policies::none_for(facts.target(), request.path()), None)))
     }
 
-    /// What is checked, and in what order. Each step takes what only the step before can make.
-    async fn grant(&self, request: &Request<'_>, policy: &Policy) -> Result<Grant, Denial> {
+    /// What is checked, and in what order. Each step takes what only the step before can make. Nothing comes of it where
+    /// the policy's condition is false.
+    async fn grant(&self, facts: &Facts<'_>, policy: &Policy) -> Result<Option<Grant>, Denial> {
+        let request = facts.request();
+        if !policy.applies(facts, None, &self.limits)? {
+            return Ok(None);
+        }
         policy.admit(request)?;
         let Some(requirement) = policy.requirement() else {
-            return Ok(Grant::Unsigned(policy.open(request)?));
+            return Ok(Some(Grant::Unsigned(policy.open(request)?)));
         };
         let fields = ProofFields::of(&request.fields);
         let message = policy.message(request, &self.field_types);
-        let verified =
-            verify::verify(&fields, &message, requirement, &self.keys, &self.limits, self.clock.now())?;
-        let permitted = policy.permit(&verified, request)?;
+        let now = self.clock.now();
+        let verified = verify::verify(&fields, &message, requirement, &self.keys, &self.limits, now)?;
+        if !policy.applies(facts, Some(&verified), &self.limits)? {
+            return Ok(None);
+        }
+        let permitted = policy.permit(&verified, request, now)?;
         let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await?;
-        Ok(Grant::Verified(unused.at(self.clock.now())?))
+        Ok(Some(Grant::Verified(unused.at(self.clock.now())?)))
     }
 }
 

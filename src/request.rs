@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub upgrade: bool,
     /// The policy that the proxy's route names.
     pub route_policy: Option<&'a str>,
+    /// Who sent it, as the proxy knows.
+    pub source: Source<'a>,
     /// The proxy's own random id of this request: never a header, which a client could choose.
     pub stream_id: &'a str,
 }
@@ -45,6 +47,7 @@ impl<'a> Request<'a> {
             body: Body::Absent,
             upgrade: false,
             route_policy: None,
+            source: Source::default(),
             stream_id: "",
         }
     }
@@ -77,6 +80,15 @@ pub(crate) fn normalized_authority<'a>(authority: &'a str, scheme: &str) -> Cow<
     } else {
         Cow::Borrowed(authority)
     }
+}
+
+/// The peer that sent a request to the proxy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// Its IP address.
+    pub address: Option<&'a str>,
+    /// Who it is by its client certificate: a URI or DNS name.
+    pub principal: Option<&'a str>,
 }
 
 /// The body of a request.

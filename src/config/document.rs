@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use super::problem::{Location, Problem};
+use super::scalar;
 
 /// A parsed text: its value, and the place of each member by JSON pointer (RFC 6901).
 #[derive(Debug)]
 pub(super) struct Document {
+    text: String,
     pub(super) value: Value,
     keys: HashMap<String, Location>,
     values: HashMap<String, Location>,
@@ -29,7 +31,12 @@ impl Document {
                     .map(|location| Location { line: location.line(), column: location.column() }),
                 message: without_location(&error.to_string()),
             })?;
-        let mut document = Self { value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
+        let mut document = Self {
+            text: text.to_owned(),
+            value: Value::Null,
+            keys: HashMap::new(),
+            values: HashMap::new(),
+        };
         document.value = match root {
             Some(root) => document.take(root, String::new()),
             // An empty file, or one that is all comments, changes nothing of the built-in settings.
@@ -46,6 +53,19 @@ impl Document {
     /// A problem with the value at that pointer.
     pub(super) fn problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
         Problem { location: self.values.get(pointer).copied(), message: message.into() }
+    }
+
+    /// A problem inside the text at that pointer: `offset` bytes into `content`, which is what the text says.
+    pub(super) fn problem_within(
+        &self,
+        pointer: &str,
+        content: &str,
+        offset: usize,
+        message: impl Into<String>,
+    ) -> Problem {
+        let start = self.values.get(pointer).copied();
+        let location = start.map(|start| scalar::place(&self.text, start, content, offset));
+        Problem { location, message: message.into() }
     }
 
     /// A problem with the key at that pointer.

@@ -72,9 +72,18 @@ pub struct Policy {
     /// The requests it matches. Without it, only a route that names the policy in
     /// `context_extensions: {proof-policy: NAME}` chooses it.
     pub r#match: Option<Match>,
+    /// A condition in CEL over `request`, `path`, `body`, `source` and `signers`. Where it is false, the policies below
+    /// decide; where it cannot be evaluated, the request is denied.
+    pub when: Option<String>,
     /// What the proofs of a request must say, or `none` where no proof is asked for.
     #[serde(default)]
     pub proof: ProofRule,
+    /// Who must approve the request: all of these, each somebody else. All approvals travel in the request, as proofs.
+    #[schemars(length(min = 1))]
+    pub approvals: Option<Vec<Approval>>,
+    /// Whether whoever submits the request may be one of those who approve it.
+    #[serde(default)]
+    pub submitter: Submitter,
     /// `observe` decides, records and marks, but lets the request pass.
     #[serde(default)]
     pub mode: Mode,
@@ -104,6 +113,35 @@ pub struct Match {
     pub methods: Vec<Text<Method>>,
     /// A path: `/transfers/{account}`, or with the rest of it `/rates/{*rest}`.
     pub path: Option<Text<PathText>>,
+}
+
+/// Approvals of one kind.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// The role that the approver holds. Without it, whoever the trust store knows may approve.
+    pub role: Option<String>,
+    /// How many people.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub count: usize,
+    /// For how long after `created` the approval is accepted. Without it, as long as the submission.
+    pub max_age: Option<Text<Duration>>,
+    /// Count only proofs with this tag. Without it, those with the tag of the submission.
+    pub tag: Option<Text<Tag>>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Whether the submitter may approve.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Submitter {
+    #[default]
+    Counted,
+    Excluded,
 }
 
 /// What proofs must say.
@@ -148,7 +186,8 @@ pub struct Proof {
     pub tag: Option<Text<Tag>>,
     /// Signature parameters that must be there, besides `created` and `keyid`.
     pub require: Vec<RequiredParameter>,
-    /// Roles of the trust store of which every signer must hold one. Empty: any key of the trust store may sign.
+    /// Roles of the trust store of which every signer must hold one; where there are approvals, the submitter. Without
+    /// it any key of the trust store may sign.
     #[schemars(length(min = 1))]
     pub roles: Vec<String>,
 }
@@ -278,6 +317,10 @@ pub struct Limits {
     /// A nonce, in bytes.
     #[schemars(range(min = 1))]
     pub nonce_bytes: usize,
+    /// Steps that the evaluation of one condition may take: one for each operator, name and number, for each element that
+    /// a macro looks at, and for each 64 bytes of text. Above that the request is denied.
+    #[schemars(range(min = 1))]
+    pub condition_steps: usize,
     /// Checks in flight. Above that the answer is `overloaded` at once.
     #[schemars(range(min = 1))]
     pub in_flight: usize,
@@ -296,6 +339,7 @@ impl Default for Limits {
             components,
             component_bytes,
             nonce_bytes,
+            condition_steps,
         } = crate::limits::Limits::default();
         Self {
             header_bytes,
@@ -305,6 +349,7 @@ impl Default for Limits {
             components,
             component_bytes,
             nonce_bytes,
+            condition_steps,
             in_flight: 1024,
             in_flight_bytes: 32 * 1024 * 1024,
         }

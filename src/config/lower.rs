@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use super::{Config, file};
+use super::{Config, Problem, file};
 use crate::envoy::Denials;
 use crate::limits::Limits;
-use crate::policy::{External, Match, Mode, Policies, Policy, Protect, ProtectBy, Terms};
+use crate::policy::{
+    Approvals, Condition, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy, Submission, Submitter,
+    Terms,
+};
 use crate::verify::{BodyRule, FieldType, FieldTypes, QueryRule, Requirement};
 
 impl file::ConfigFile {
-    /// Nothing can fail here: the texts were read when the file was.
-    pub(super) fn lower(self, folder: &Path) -> Config {
+    /// # Errors
+    /// A condition that cannot be read. The checks of the file find it before, and say where it stands.
+    pub(super) fn lower(self, folder: &Path) -> Result<Config, Problem> {
         let file::Limits {
             header_bytes,
             header_lines,
@@ -19,16 +23,18 @@ impl file::ConfigFile {
             components,
             component_bytes,
             nonce_bytes,
+            condition_steps,
             in_flight,
             in_flight_bytes,
         } = self.limits;
         let field_types = self.structured_fields.into_iter();
         let field_types = field_types.map(|(name, field_type)| (name.into_inner().0, field_type.into()));
-        Config {
+        let policies: Result<Vec<Policy>, Problem> = self.policies.into_iter().map(file::Policy::lower).collect();
+        Ok(Config {
             listen: self.listen.into_inner().0,
             enforcement_point: self.enforcement_point.into(),
             key_files: self.keys.iter().map(|source| folder.join(&source.file)).collect(),
-            policies: Policies::new(self.policies.into_iter().map(Into::into).collect()),
+            policies: Policies::new(policies?),
             replay_capacity: self.replay.memory.capacity,
             limits: Limits {
                 header_bytes,
@@ -38,6 +44,7 @@ impl file::ConfigFile {
                 components,
                 component_bytes,
                 nonce_bytes,
+                condition_steps,
             },
             in_flight,
             in_flight_bytes,
@@ -47,19 +54,31 @@ impl file::ConfigFile {
             },
             field_types: FieldTypes::default().with(field_types),
             log: self.log,
-        }
+        })
     }
 }
 
-impl From<file::Policy> for Policy {
-    fn from(policy: file::Policy) -> Self {
-        Self {
+impl file::Policy {
+    fn lower(self) -> Result<Policy, Problem> {
+        let policy = self;
+        let matching: Option<Match> = policy.r#match.map(Into::into);
+        let path = matching.as_ref().and_then(|matching| matching.path.as_ref());
+        let condition = policy.when.map(|source| Condition::parse(&source, path)).transpose();
+        let condition = condition.map_err(|mistakes| {
+            Problem::everywhere(mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("; "))
+        })?;
+        let submitter = match policy.submitter {
+            file::Submitter::Counted => Submitter::Counted,
+            file::Submitter::Excluded => Submitter::Excluded,
+        };
+        Ok(Policy {
             name: policy.name.into_inner().0.into(),
-            matching: policy.r#match.map(Into::into),
             terms: match policy.proof {
                 file::ProofRule::Open(file::NoProof::None) => Terms::Open,
-                file::ProofRule::Required(proof) => proof.into(),
+                file::ProofRule::Required(proof) => proof.lower(policy.approvals, submitter),
             },
+            matching,
+            condition,
             mode: match policy.mode {
                 file::Mode::Enforce => Mode::Enforce,
                 file::Mode::Observe => Mode::Observe,
@@ -79,7 +98,7 @@ impl From<file::Policy> for Policy {
                 authority: policy.external.authority.map(|authority| authority.into_inner().0),
             },
             upgrades: policy.upgrades,
-        }
+        })
     }
 }
 
@@ -93,27 +112,53 @@ impl From<file::Match> for Match {
     }
 }
 
-impl From<file::Proof> for Terms {
-    fn from(proof: file::Proof) -> Self {
-        Self::Proof {
-            requirement: Requirement {
-                cover: proof.cover.into_iter().map(|component| component.into_inner().0).collect(),
-                body: match proof.body {
-                    file::BodyRule::Bound => BodyRule::Bound,
-                    file::BodyRule::None => BodyRule::None,
-                    file::BodyRule::Free => BodyRule::Free,
-                },
-                query: match proof.query {
-                    file::QueryRule::Bound => QueryRule::Bound,
-                    file::QueryRule::Free => QueryRule::Free,
-                },
-                tag: proof.tag.map(|tag| tag.into_inner().0.into()),
-                max_age: proof.max_age.into_inner().0,
-                clock_skew: proof.clock_skew.into_inner().0,
-                nonce_required: proof.require.contains(&file::RequiredParameter::Nonce),
-                expires_required: proof.require.contains(&file::RequiredParameter::Expires),
+impl file::Proof {
+    fn lower(self, approvals: Option<Vec<file::Approval>>, submitter: Submitter) -> Terms {
+        let submission = Submission {
+            tag: self.tag.map(|tag| tag.into_inner().0),
+            max_age: self.max_age.into_inner().0,
+            clock_skew: self.clock_skew.into_inner().0,
+            roles: self.roles.into_iter().map(Into::into).collect(),
+        };
+        let approvals = approvals.map(|approvals| Approvals {
+            needed: approvals.into_iter().map(|approval| approval.lower(&submission)).collect(),
+            submitter,
+        });
+        let needed = || approvals.iter().flat_map(|approvals| &approvals.needed);
+        // A proof counts when it may be a submission or an approval; which of them it is shows later.
+        let mut tags: Vec<Box<str>> = submission.tag.iter().cloned().collect();
+        if submission.tag.is_some() {
+            tags.extend(needed().filter_map(|needed| needed.tag.clone()));
+        }
+        tags.dedup();
+        let requirement = Requirement {
+            cover: self.cover.into_iter().map(|component| component.into_inner().0).collect(),
+            body: match self.body {
+                file::BodyRule::Bound => BodyRule::Bound,
+                file::BodyRule::None => BodyRule::None,
+                file::BodyRule::Free => BodyRule::Free,
             },
-            roles: proof.roles.into_iter().map(Into::into).collect(),
+            query: match self.query {
+                file::QueryRule::Bound => QueryRule::Bound,
+                file::QueryRule::Free => QueryRule::Free,
+            },
+            tags,
+            max_age: needed().map(|needed| needed.max_age).fold(submission.max_age, i64::max),
+            clock_skew: submission.clock_skew,
+            nonce_required: self.require.contains(&file::RequiredParameter::Nonce),
+            expires_required: self.require.contains(&file::RequiredParameter::Expires),
+        };
+        Terms::Proof { requirement, submission, approvals }
+    }
+}
+
+impl file::Approval {
+    fn lower(self, submission: &Submission) -> Needed {
+        Needed {
+            role: self.role.map(Into::into),
+            count: self.count,
+            max_age: self.max_age.map_or(submission.max_age, |max_age| max_age.into_inner().0),
+            tag: self.tag.map(|tag| tag.into_inner().0),
         }
     }
 }

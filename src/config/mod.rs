@@ -3,11 +3,13 @@
 //! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
 //! is enforced: both come from the types in [`mod@file`].
 
+mod consistency;
 mod document;
 pub mod file;
 pub mod format;
 mod lower;
 mod problem;
+mod scalar;
 mod schema;
 
 use std::fs;
@@ -75,11 +77,12 @@ impl Config {
     pub fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, Problems> {
         let refused = |problems| Problems::new(name, problems);
         let document = Document::parse(text).map_err(|problem| refused(vec![problem]))?;
-        let problems = schema::check(&document);
+        let mut problems = schema::check(&document);
+        problems.extend(consistency::check(&document));
         if !problems.is_empty() {
             return Err(refused(problems));
         }
         let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
-        Ok(file.lower(folder))
+        file.lower(folder).map_err(|problem| refused(vec![problem]))
     }
 }

@@ -4,8 +4,6 @@
 //! our own types, and would say "is not valid under any of the given schemas" where an operator needs to know what was
 //! expected.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 
 use super::document::{Document, child};
@@ -24,8 +22,6 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     let root = json_schema();
     let mut check = Check { document, root: &root, problems: Vec::new() };
     check.value(&root, &document.value, "");
-    check.unique_policy_names();
-    check.external_authorities();
     check.problems
 }
 
@@ -109,32 +105,6 @@ impl<'a> Check<'a> {
                 && !members.contains_key(key)
             {
                 self.problems.push(self.document.problem(pointer, format!("the key {key} is missing")));
-            }
-        }
-    }
-
-    /// Names are how routes choose and how logs tell: each stands once. No schema can say that.
-    fn unique_policy_names(&mut self) {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let policies = self.document.value.get("policies").and_then(Value::as_array);
-        for (at, policy) in policies.into_iter().flatten().enumerate() {
-            let Some(name) = policy.get("name").and_then(Value::as_str) else { continue };
-            if let Some(first) = seen.insert(name, at) {
-                let message = format!("the name {name:?} is already that of policy {}", first + 1);
-                self.problems.push(self.document.problem(&format!("/policies/{at}/name"), message));
-            }
-        }
-    }
-
-    /// An external authority takes the place of the one that the client sent, so something else has to bind that.
-    fn external_authorities(&mut self) {
-        let policies = self.document.value.get("policies").and_then(Value::as_array);
-        for (at, policy) in policies.into_iter().flatten().enumerate() {
-            let free = policy.get("match").is_some_and(|matching| matching.get("hosts").is_none());
-            if free && policy.pointer("/external/authority").is_some() {
-                let message = "expected hosts in match as well: no proof binds the host that a client sends";
-                let pointer = format!("/policies/{at}/external/authority");
-                self.problems.push(self.document.problem(&pointer, message));
             }
         }
     }

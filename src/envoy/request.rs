@@ -1,12 +1,12 @@
 //! From a `CheckRequest` to a [`Request`].
 
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, address};
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
 
 use crate::denial::{Code, Denial, quoted};
 use crate::limits::Limits;
-use crate::request::{Body, Encoding, Field, Fields, Request};
+use crate::request::{Body, Encoding, Field, Fields, Request, Source};
 
 /// Envoy's mark on a request whose body it buffered. A client's own is dropped by Envoy.
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
@@ -30,7 +30,17 @@ pub fn read_request<'a>(
     let attributes = check.attributes.as_ref().ok_or(NotHttp)?;
     let http = attributes.request.as_ref().and_then(|request| request.http.as_ref()).ok_or(NotHttp)?;
     let route_policy = attributes.context_extensions.get(ROUTE_POLICY).map(String::as_str);
-    Ok(read_http(http, route_policy, limits))
+    let source = attributes.source.as_ref().map(read_source).unwrap_or_default();
+    Ok(read_http(http, limits).map(|request| Request { route_policy, source, ..request }))
+}
+
+fn read_source(peer: &Peer) -> Source<'_> {
+    let address = peer.address.as_ref().and_then(|address| match &address.address {
+        Some(address::Address::SocketAddress(socket)) => Some(socket.address.as_str()),
+        _ => None,
+    });
+    let said = |text: &&str| !text.is_empty();
+    Source { address: address.filter(said), principal: Some(peer.principal.as_str()).filter(said) }
 }
 
 /// What of a check can be large.
@@ -40,11 +50,7 @@ pub fn body_bytes(check: &CheckRequest) -> usize {
     http.map_or(0, |http| http.raw_body.len() + http.body.len())
 }
 
-fn read_http<'a>(
-    http: &'a HttpRequest,
-    route_policy: Option<&'a str>,
-    limits: &Limits,
-) -> Result<Request<'a>, Denial> {
+fn read_http<'a>(http: &'a HttpRequest, limits: &Limits) -> Result<Request<'a>, Denial> {
     let Headers { encoding, pseudo, mark, lines } = Headers::split(http)?;
     check_pseudo(&pseudo, http)?;
     check_attributes(http, encoding, limits)?;
@@ -58,16 +64,12 @@ fn read_http<'a>(
             .any(|line| line.to_ascii_lowercase().windows(7).any(|w| w == b"upgrade"));
     let body = read_body(http, mark, &fields, limits)?;
     Ok(Request {
-        method: &http.method,
-        scheme: &http.scheme,
-        authority: &http.host,
-        target: &http.path,
         http1: http.protocol.starts_with("HTTP/1"),
         fields,
         body,
         upgrade,
-        route_policy,
         stream_id: &http.id,
+        ..Request::new(&http.method, &http.scheme, &http.host, &http.path)
     })
 }
 

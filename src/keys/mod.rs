@@ -31,21 +31,37 @@ pub struct Key {
     pub public: PublicKey,
 }
 
+/// Somebody, as far as keys can tell: all subjects and keys that the trust store ties together.
+///
+/// Two subjects with one key are one person: a proof by that key is by either of them, and does not show which. So is
+/// whoever shares a key with one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Person(usize);
+
+/// A key in its directory.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: Arc<Key>,
+    /// Whose it is.
+    pub person: Person,
+}
+
 /// All keys by id. Immutable: a new version of the trust store is a new directory, swapped in whole.
 #[derive(Debug, Default)]
 pub struct Directory {
-    keys: HashMap<Box<str>, Arc<Key>>,
+    entries: HashMap<Box<str>, Entry>,
 }
 
 impl Directory {
     /// # Errors
     /// The id that stands twice: which of the two keys would it mean?
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Result<Self, Box<str>> {
-        let mut directory = Self::default();
-        for key in keys {
-            let id = key.id.clone();
-            if directory.keys.insert(id.clone(), Arc::new(key)).is_some() {
-                return Err(id);
+        let keys: Vec<Arc<Key>> = keys.into_iter().map(Arc::new).collect();
+        let mut directory = Self { entries: HashMap::with_capacity(keys.len()) };
+        for (key, person) in keys.iter().zip(persons(&keys)) {
+            let entry = Entry { key: Arc::clone(key), person };
+            if directory.entries.insert(key.id.clone(), entry).is_some() {
+                return Err(key.id.clone());
             }
         }
         Ok(directory)
@@ -53,22 +69,65 @@ impl Directory {
 
     /// The key of that id.
     #[must_use]
-    pub fn find(&self, id: &str) -> Option<&Arc<Key>> {
-        self.keys.get(id)
+    pub fn find(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(id)
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.entries.is_empty()
     }
 
     /// Every key, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.keys.values().map(AsRef::as_ref)
+        self.entries.values().map(|entry| entry.key.as_ref())
+    }
+
+    /// Whether some key of the directory gives its owner this role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.iter().any(|key| key.roles.iter().any(|known| **known == *role))
+    }
+}
+
+/// Whose each key is: whatever shares a subject or a thumbprint is tied together.
+fn persons(keys: &[Arc<Key>]) -> Vec<Person> {
+    let mut names: HashMap<(bool, &str), usize> = HashMap::new();
+    let mut parents: Vec<usize> = Vec::new();
+    let mut subjects = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut node = |name| {
+            *names.entry(name).or_insert_with(|| {
+                parents.push(parents.len());
+                parents.len() - 1
+            })
+        };
+        let (subject, thumbprint) = (node((false, &*key.subject)), node((true, &*key.thumbprint)));
+        let (one, two) = (root(&mut parents, subject), root(&mut parents, thumbprint));
+        if let Some(parent) = parents.get_mut(two) {
+            *parent = one;
+        }
+        subjects.push(subject);
+    }
+    subjects.into_iter().map(|subject| Person(root(&mut parents, subject))).collect()
+}
+
+/// The root of a node's tree; the way there is halved, so that the next one is short.
+fn root(parents: &mut [usize], mut node: usize) -> usize {
+    loop {
+        let parent = parents.get(node).copied().unwrap_or(node);
+        if parent == node {
+            return node;
+        }
+        let grandparent = parents.get(parent).copied().unwrap_or(parent);
+        if let Some(parent) = parents.get_mut(node) {
+            *parent = grandparent;
+        }
+        node = grandparent;
     }
 }

@@ -41,14 +41,20 @@ impl Challenge {
             add("\"content-digest\"".to_owned());
         }
         let asks_for_digest = cover.iter().any(|component| component == "\"content-digest\"");
-        let mut accept_signature = format!("sig=({});created;keyid", cover.join(" "));
+        let mut signature = format!("({});created;keyid", cover.join(" "));
         if requirement.expires_required {
-            accept_signature.push_str(";expires");
+            signature.push_str(";expires");
         }
-        if let Some(tag) = &requirement.tag {
+        // A signature for each tag. Labels mean nothing beyond this message (RFC 9421 §5.1).
+        let accept_signature = match requirement.tags.as_slice() {
+            [] => format!("sig={signature}"),
             // A tag is printable ASCII: the configuration checks that.
-            accept_signature.push_str(&format!(";tag={}", string(tag)));
-        }
+            [tag] => format!("sig={signature};tag={}", string(tag)),
+            tags => {
+                let member = |(at, tag): (usize, &Box<str>)| format!("sig{}={signature};tag={}", at + 1, string(tag));
+                tags.iter().enumerate().map(member).collect::<Vec<_>>().join(", ")
+            }
+        };
         Some(Self {
             accept_signature,
             want_content_digest: asks_for_digest.then_some("sha-256=10, sha-512=5"),

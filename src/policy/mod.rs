@@ -1,23 +1,33 @@
 //! Is a true claim enough here? Which policy a request falls under, and what it asks for.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod approvals;
 mod challenge;
+mod condition;
+mod index;
 mod matching;
 mod path;
+mod policies;
 mod protect;
+mod submission;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use approvals::{Approvals, Needed, Submitter};
 pub use challenge::Challenge;
-pub use matching::{HostPattern, Match, PatternError};
+pub use condition::{Condition, Facts, Mistake, Reads};
+pub use matching::{HostPattern, Match, Mismatch, PatternError, Target};
 pub use path::{Path, PathPattern};
+pub use policies::Policies;
 pub use protect::{Protect, ProtectBy};
+pub use submission::Submission;
 
-use crate::denial::{Code, Denial, quoted};
+use crate::denial::{Code, Denial};
 use crate::keys::Key;
+use crate::limits::Limits;
 use crate::request::Request;
-use crate::verify::{FieldTypes, Message, Requirement, Verified};
+use crate::timestamp::Timestamp;
+use crate::verify::{FieldTypes, Message, Requirement, Verified, VerifiedProof};
 
 /// One rule: which requests it matches and what they must prove.
 #[derive(Debug, Clone)]
@@ -26,6 +36,8 @@ pub struct Policy {
     pub name: Arc<str>,
     /// The requests it matches. Without one, a route has to name the policy.
     pub matching: Option<Match>,
+    /// What must hold besides for the policy to apply. Where it does not, the policies below decide.
+    pub condition: Option<Condition>,
     /// What a request must prove.
     pub terms: Terms,
     /// Whether its decisions bind.
@@ -45,10 +57,12 @@ pub enum Terms {
     Open,
     /// That it was signed.
     Proof {
-        /// What the proofs must say.
+        /// What every proof that counts must say.
         requirement: Requirement,
-        /// Roles of which each signer must hold one; any signer where there are none.
-        roles: Vec<Box<str>>,
+        /// What makes a proof the submission of the request.
+        submission: Submission,
+        /// Who must approve it; where there are none, every proof is a submission.
+        approvals: Option<Approvals>,
     },
 }
 
@@ -77,8 +91,6 @@ pub struct SpentProof {
     /// The `created` and `expires` parameters.
     pub created: i64,
     pub expires: Option<i64>,
-    /// The last second at which the policy accepts it.
-    pub usable_until: i64,
 }
 
 /// A request whose proofs are true and enough. Whether they were used before is still open.
@@ -87,16 +99,24 @@ pub struct SpentProof {
 #[derive(Debug)]
 pub struct Permitted {
     proofs: Vec<SpentProof>,
+    usable_until: i64,
     remove: Vec<String>,
 }
 
 impl Permitted {
+    /// The proofs that the policy asked for, in the order of the labels.
     #[must_use]
     pub fn proofs(&self) -> &[SpentProof] {
         &self.proofs
     }
 
-    /// The keys that signed, in the order of the labels.
+    /// The last second at which they are enough.
+    #[must_use]
+    pub fn usable_until(&self) -> i64 {
+        self.usable_until
+    }
+
+    /// The keys that made them.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.proofs.iter().map(|proof| proof.key.as_ref())
     }
@@ -168,94 +188,59 @@ impl Policy {
         Message::new(request, field_types).with_external(scheme.as_deref(), authority.as_deref())
     }
 
+    /// Whether the policy is for this request, as far as its condition says. One that is about the signers holds until
+    /// the proofs are verified.
+    ///
+    /// # Errors
+    /// As [`Condition::holds`]: a condition that cannot be evaluated leaves nothing to the policies below.
+    pub fn applies(
+        &self,
+        facts: &Facts<'_>,
+        verified: Option<&Verified<'_>>,
+        limits: &Limits,
+    ) -> Result<bool, Denial> {
+        match &self.condition {
+            // Each condition is evaluated once.
+            Some(condition) if condition.reads().signers == verified.is_some() => {
+                condition.holds(facts, verified, limits.condition_steps)
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// Decides whether verified proofs are enough.
     ///
     /// # Errors
-    /// `signer-not-permitted` and `field-uncovered`.
-    pub fn permit(&self, verified: &Verified<'_>, request: &Request<'_>) -> Result<Permitted, Denial> {
-        if let Terms::Proof { roles, .. } = &self.terms
-            && !roles.is_empty()
-        {
-            for proof in verified.proofs() {
-                let key = proof.key();
-                if !roles.iter().any(|role| key.roles.contains(role)) {
-                    return Err(Denial::new(
-                        Code::SignerNotPermitted,
-                        "a signer may not approve this request",
-                    )
-                    .with_particulars(format!(
-                        "key {} of {} holds none of the roles {roles:?}",
-                        key.id, key.subject
-                    )));
-                }
+    /// `signer-not-permitted`, `approvals-insufficient` and `field-uncovered`.
+    pub fn permit(
+        &self,
+        verified: &Verified<'_>,
+        request: &Request<'_>,
+        now: Timestamp,
+    ) -> Result<Permitted, Denial> {
+        let proofs = verified.proofs();
+        let usable_until = match &self.terms {
+            Terms::Open => i64::MAX,
+            Terms::Proof { submission, approvals: None, .. } => submission.check_all(proofs, now)?,
+            Terms::Proof { submission, approvals: Some(approvals), .. } => {
+                approvals.check(submission, proofs, now)?
             }
-        }
+        };
+        // Where others approve, a proof that is neither a submission nor an approval says nothing.
+        let counts = |proof: &&VerifiedProof<'_>| match &self.terms {
+            Terms::Proof { submission, approvals: Some(approvals), .. } => {
+                submission.takes(proof, now).is_some() || approvals.takes(submission, proof, now)
+            }
+            _ => true,
+        };
         let remove = self.protect.check(&request.fields, |name| verified.covers_field(name))?;
-        let spent = verified.proofs().iter().map(|proof| SpentProof {
+        let spent = proofs.iter().filter(counts).map(|proof| SpentProof {
             key: Arc::clone(proof.key()),
             nonce: proof.proof().parameters().nonce.as_deref().map(Into::into),
             base_hash: *proof.base_hash(),
-            created: proof.proof().parameters().created.unwrap_or_default(),
+            created: proof.created(),
             expires: proof.proof().parameters().expires,
-            usable_until: proof.usable_until(),
         });
-        Ok(Permitted { proofs: spent.collect(), remove })
-    }
-}
-
-/// Every policy, in order.
-#[derive(Debug, Default)]
-pub struct Policies {
-    policies: Vec<Policy>,
-    by_name: HashMap<Arc<str>, usize>,
-}
-
-impl Policies {
-    #[must_use]
-    pub fn new(policies: Vec<Policy>) -> Self {
-        let by_name =
-            policies.iter().enumerate().map(|(at, policy)| (Arc::clone(&policy.name), at)).collect();
-        Self { policies, by_name }
-    }
-
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.policies.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
-    }
-
-    /// For how many seconds after `created` a proof is accepted somewhere.
-    #[must_use]
-    pub fn longest_acceptance(&self) -> i64 {
-        let accepted = |policy: &Policy| policy.requirement().map(Requirement::longest_acceptance);
-        self.policies.iter().filter_map(accepted).max().unwrap_or_default()
-    }
-
-    /// The policy that the route names, if it matches; else the first that matches.
-    ///
-    /// # Errors
-    /// `no-policy`: what nobody thought of is denied. `path-ambiguous`: a path that the backend may read differently
-    /// could be another resource, under another policy.
-    pub fn choose(&self, request: &Request<'_>) -> Result<&Policy, Denial> {
-        let path = Path::parse(request)?;
-        let authority = request.normalized_authority();
-        let matches = |matching: &Match| matching.matches(request.method, request.scheme, &authority, &path);
-        let chosen = match request.route_policy {
-            Some(name) => self
-                .by_name
-                .get(name)
-                .and_then(|at| self.policies.get(*at))
-                .filter(|policy| policy.matching.as_ref().is_none_or(matches)),
-            None => self.policies.iter().find(|policy| policy.matching.as_ref().is_some_and(matches)),
-        };
-        chosen.ok_or_else(|| {
-            let (method, path) = (quoted(request.method), quoted(request.path()));
-            Denial::new(Code::NoPolicy, "no policy matches this request")
-                .with_particulars(format!("{method} {}{path}", quoted(&authority)))
-        })
+        Ok(Permitted { proofs: spent.collect(), usable_until, remove })
     }
 }

@@ -51,6 +51,20 @@ impl<'a> Path<'a> {
         }
         Ok(Self { segments })
     }
+
+    /// The segments, decoded.
+    pub(super) fn segments(&self) -> &[Cow<'a, [u8]>] {
+        &self.segments
+    }
+
+    /// The decoded text of one segment, or of all from there on.
+    pub(super) fn text(&self, from: usize, rest: bool) -> Option<Cow<'_, str>> {
+        let segments = self.segments.get(from..)?;
+        match segments {
+            [first, ..] if !rest => std::str::from_utf8(first).ok().map(Cow::Borrowed),
+            _ => String::from_utf8(segments.join(&b'/')).ok().map(Cow::Owned),
+        }
+    }
 }
 
 fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
@@ -92,7 +106,7 @@ fn ambiguous(reason: &str) -> Denial {
 pub struct PathPattern {
     segments: Vec<Segment>,
     /// `{*name}` at the end: one segment or more.
-    rest: bool,
+    rest: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +114,13 @@ enum Segment {
     Literal(Box<[u8]>),
     /// `{name}`: exactly one segment that is not empty.
     Parameter(Box<str>),
+}
+
+impl Segment {
+    /// What follows a slash at the end of a path.
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Literal(literal) if literal.is_empty())
+    }
 }
 
 impl PathPattern {
@@ -127,16 +148,16 @@ impl PathPattern {
                     {
                         return error("a parameter's name consists of letters, digits and _");
                     }
-                    if rest.is_some() {
-                        return if last {
-                            Ok(Self { segments, rest: true })
-                        } else {
-                            error("{*…} stands last")
-                        };
-                    }
                     let parameter = Segment::Parameter(name.into());
                     if segments.contains(&parameter) {
                         return error("a parameter stands twice");
+                    }
+                    if rest.is_some() {
+                        return if last {
+                            Ok(Self { segments, rest: Some(name.into()) })
+                        } else {
+                            error("{*…} stands last")
+                        };
                     }
                     segments.push(parameter);
                 }
@@ -149,17 +170,74 @@ impl PathPattern {
                 }
             }
         }
-        Ok(Self { segments, rest: false })
+        Ok(Self { segments, rest: None })
+    }
+
+    /// How many segments the pattern spells out.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The text that it asks for at that position, if it asks for one.
+    pub(super) fn literal(&self, position: usize) -> Option<&[u8]> {
+        match self.segments.get(position)? {
+            Segment::Literal(literal) => Some(literal),
+            Segment::Parameter(_) => None,
+        }
+    }
+
+    /// Whether a path of so many segments may match.
+    pub(super) fn takes(&self, segments: usize) -> bool {
+        if self.rest.is_some() { segments > self.segments.len() } else { segments == self.segments.len() }
+    }
+
+    /// The parameters by name, each with the position of its segment; `{*name}` takes all from there on.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, usize)> {
+        let single = self.segments.iter().enumerate().filter_map(|(position, segment)| match segment {
+            Segment::Parameter(name) => Some((&**name, position)),
+            Segment::Literal(_) => None,
+        });
+        single.chain(self.rest.as_deref().map(|name| (name, self.segments.len())))
+    }
+
+    /// Whether this matches every path that the other matches.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let enough = match (&self.rest, &other.rest) {
+            (None, None) => self.segments.len() == other.segments.len(),
+            (None, Some(_)) => false,
+            (Some(_), Some(_)) => self.segments.len() <= other.segments.len(),
+            (Some(_), None) => {
+                other.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty())
+            }
+        };
+        enough
+            && self.segments.iter().zip(&other.segments).all(|pair| match pair {
+                (Segment::Literal(_), _) => pair.0 == pair.1,
+                (Segment::Parameter(_), other) => !other.is_empty(),
+            })
+    }
+
+    /// Whether there may be a path that both match.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (one, two) = (self.segments.len(), other.segments.len());
+        let enough = match (&self.rest, &other.rest) {
+            (None, None) => one == two,
+            (Some(_), None) => one < two,
+            (None, Some(_)) => two < one,
+            (Some(_), Some(_)) => true,
+        };
+        enough
+            && self.segments.iter().zip(&other.segments).all(|pair| match pair {
+                (Segment::Literal(one), Segment::Literal(two)) => one == two,
+                (one, two) => !one.is_empty() && !two.is_empty(),
+            })
     }
 
     pub(super) fn matches(&self, path: &Path<'_>) -> bool {
-        let enough = if self.rest {
-            path.segments.len() > self.segments.len()
-                && path.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty())
-        } else {
-            path.segments.len() == self.segments.len()
-        };
-        enough
+        let rest_is_empty =
+            || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
+        self.takes(path.segments.len())
+            && !(self.rest.is_some() && rest_is_empty())
             && self.segments.iter().zip(&path.segments).all(|(pattern, segment)| match pattern {
                 Segment::Literal(literal) => **literal == **segment,
                 Segment::Parameter(_) => !segment.is_empty(),

@@ -79,7 +79,7 @@ impl Unused {
     /// # Errors
     /// `proof-too-old`.
     pub fn at(self, now: Timestamp) -> Result<Self, Denial> {
-        if self.permitted.proofs().iter().any(|proof| proof.usable_until < now.unix_seconds()) {
+        if self.permitted.usable_until() < now.unix_seconds() {
             return Err(Denial::new(Code::ProofTooOld, "the proof ran out while it was being checked"));
         }
         Ok(self)

@@ -5,7 +5,7 @@ use crate::denial::{Code, Denial};
 use crate::proof::Parameters;
 use crate::timestamp::Timestamp;
 
-/// Checks the times of a proof, and returns the last second at which it is accepted.
+/// Checks the times of a proof, and returns when it was created.
 ///
 /// Only the signature's own parameters count: a `Date` header says when a message left, not when it was signed.
 pub(super) fn check(
@@ -23,11 +23,8 @@ pub(super) fn check(
         let detail = format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed");
         return Err(Denial::new(Code::ProofFromFuture, detail));
     }
-    let oldest = created.saturating_add(requirement.longest_acceptance());
-    if now > oldest {
-        let age = now.saturating_sub(created);
-        let detail = format!("the proof was created {age} s ago: at most {max_age} s are allowed");
-        return Err(Denial::new(Code::ProofTooOld, detail));
+    if now > created.saturating_add(requirement.longest_acceptance()) {
+        return Err(too_old(created, now, max_age));
     }
     // `expires` is the signer's own last word: no skew is added to it, and it never makes a proof last longer.
     match parameters.expires {
@@ -35,7 +32,15 @@ pub(super) fn check(
             let ago = now.saturating_sub(expires);
             Err(Denial::new(Code::ProofExpired, format!("the proof expired {ago} s ago")))
         }
-        Some(expires) => Ok(oldest.min(expires)),
-        None => Ok(oldest),
+        _ => Ok(created),
     }
+}
+
+/// The denial of a proof that was created too long ago.
+pub(crate) fn too_old(created: i64, now: i64, max_age: i64) -> Denial {
+    let age = now.saturating_sub(created);
+    Denial::new(
+        Code::ProofTooOld,
+        format!("the proof was created {age} s ago: at most {max_age} s are allowed"),
+    )
 }

@@ -7,7 +7,7 @@
 mod base;
 pub mod content_digest;
 mod field_types;
-mod freshness;
+pub(crate) mod freshness;
 mod message;
 mod requirement;
 
@@ -20,7 +20,7 @@ pub use requirement::{BodyRule, QueryRule, Requirement};
 
 use crate::crypto::sha256;
 use crate::denial::{Code, Denial, quoted};
-use crate::keys::{Directory, Key};
+use crate::keys::{Directory, Entry, Key, Person};
 use crate::limits::Limits;
 use crate::proof::{Claim, Proof, ProofFields};
 use crate::timestamp::Timestamp;
@@ -30,8 +30,9 @@ use crate::timestamp::Timestamp;
 pub struct VerifiedProof<'a> {
     proof: Proof<'a>,
     key: Arc<Key>,
+    person: Person,
     base_hash: [u8; 32],
-    usable_until: i64,
+    created: i64,
 }
 
 impl<'a> VerifiedProof<'a> {
@@ -54,10 +55,24 @@ impl<'a> VerifiedProof<'a> {
         &self.base_hash
     }
 
-    /// The last second at which this proof is accepted, clock skew included.
+    /// Whose key it is.
     #[must_use]
-    pub fn usable_until(&self) -> i64 {
-        self.usable_until
+    pub fn person(&self) -> Person {
+        self.person
+    }
+
+    /// The `created` parameter.
+    #[must_use]
+    pub fn created(&self) -> i64 {
+        self.created
+    }
+
+    /// The last second at which the proof is accepted by somebody who has so many seconds of patience. Clock skew is
+    /// added; an `expires` cuts it short.
+    #[must_use]
+    pub fn usable_until(&self, max_age: i64, clock_skew: i64) -> i64 {
+        let oldest = self.created.saturating_add(max_age).saturating_add(clock_skew);
+        self.proof.parameters().expires.map_or(oldest, |expires| oldest.min(expires))
     }
 }
 
@@ -107,17 +122,17 @@ pub fn verify<'a>(
         let proof = claim.proof()?;
         requirement.check_coverage(&proof, message.request())?;
         requirement.check_parameters(&proof)?;
-        let usable_until = freshness::check(proof.parameters(), requirement, now)?;
-        let key = find_key(&proof, keys, now)?;
+        let created = freshness::check(proof.parameters(), requirement, now)?;
+        let entry = find_key(&proof, keys, now)?;
         // One captured signature under many labels would cost a check for each.
         let is_copy = |(known, ..): &(Proof<'_>, _, _)| known.signature() == proof.signature();
         if candidates.iter().any(is_copy) {
             return Err(Denial::new(Code::ProofMalformed, "one signature stands under two labels"));
         }
-        candidates.push((proof, key, usable_until));
+        candidates.push((proof, entry, created));
     }
     let mut proofs = Vec::with_capacity(candidates.len());
-    for (proof, key, usable_until) in candidates {
+    for (proof, Entry { key, person }, created) in candidates {
         let base = signature_base(&proof, message, limits)?;
         key.public.verify(base.as_bytes(), proof.signature()).map_err(|_| {
             Denial::new(
@@ -130,7 +145,8 @@ pub fn verify<'a>(
             .with_particulars(format!("key {} of {}", key.id, key.subject))
         })?;
         let base_hash = sha256(base.as_bytes());
-        proofs.push(VerifiedProof { proof, key, base_hash, usable_until });
+        let (key, person) = (Arc::clone(key), *person);
+        proofs.push(VerifiedProof { proof, key, person, base_hash, created });
     }
     // After the signatures: hashing a large body is the dearest step, and the digest that it must match is proven.
     if let Some(body) = body {
@@ -144,19 +160,24 @@ fn counted<'a>(claims: Vec<Claim<'a>>, requirement: &Requirement) -> Result<Vec<
     if claims.is_empty() {
         return Err(Denial::new(Code::ProofMissing, requirement.asked_for()));
     }
-    let Some(tag) = &requirement.tag else { return Ok(claims) };
-    let tagged: Vec<_> = claims.into_iter().filter(|claim| claim.tag() == Some(tag)).collect();
+    let tags = &requirement.tags;
+    if tags.is_empty() {
+        return Ok(claims);
+    }
+    let has_tag = |claim: &Claim<'_>| claim.tag().is_some_and(|tag| tags.iter().any(|known| **known == *tag));
+    let tagged: Vec<_> = claims.into_iter().filter(has_tag).collect();
     if tagged.is_empty() {
+        let tags: Vec<String> = tags.iter().map(|tag| format!("{tag:?}")).collect();
         return Err(Denial::new(
             Code::TagMismatch,
-            format!("this resource requires a proof with the tag {tag:?}"),
+            format!("this resource requires a proof with the tag {}", tags.join(" or ")),
         ));
     }
     Ok(tagged)
 }
 
 /// The key that the proof names, if it may be used now and might have been used then.
-fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<Key>, Denial> {
+fn find_key<'k>(proof: &Proof<'_>, keys: &'k Directory, now: Timestamp) -> Result<&'k Entry, Denial> {
     let label = || quoted(proof.label());
     let parameters = proof.parameters();
     let Some(id) = parameters.keyid.as_deref() else {
@@ -166,10 +187,11 @@ fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<K
             format!("the proof {} names no key: keyid is missing", label()),
         ));
     };
-    let key = keys.find(id).ok_or_else(|| {
+    let entry = keys.find(id).ok_or_else(|| {
         Denial::new(Code::KeyUnknown, format!("the proof {} names a key that is not known here", label()))
             .with_particulars(format!("keyid {}", quoted(id)))
     })?;
+    let key = &entry.key;
     let particulars = || format!("key {} of {}", key.id, key.subject);
     let now = now.unix_seconds();
     if key.revoked_at.is_some_and(|revoked_at| revoked_at <= now) {
@@ -193,6 +215,6 @@ fn find_key(proof: &Proof<'_>, keys: &Directory, now: Timestamp) -> Result<Arc<K
             Err(Denial::new(Code::AlgorithmMismatch, detail)
                 .with_particulars(format!("{}, which is for {algorithm}", particulars())))
         }
-        _ => Ok(Arc::clone(key)),
+        _ => Ok(entry),
     }
 }

@@ -16,8 +16,8 @@ pub struct Requirement {
     pub body: BodyRule,
     /// How the query is bound.
     pub query: QueryRule,
-    /// Count only proofs with this tag; all proofs where there is none.
-    pub tag: Option<String>,
+    /// Count only proofs with one of these tags; all proofs where there is none.
+    pub tags: Vec<Box<str>>,
     /// Seconds after `created` for which a proof is accepted.
     pub max_age: i64,
     /// Seconds by which the clocks of signer and relay may differ, either way.
@@ -34,7 +34,7 @@ impl Default for Requirement {
             cover: vec![Name::Method, Name::TargetUri],
             body: BodyRule::Bound,
             query: QueryRule::Bound,
-            tag: None,
+            tags: Vec::new(),
             max_age: 300,
             clock_skew: 30,
             nonce_required: false,

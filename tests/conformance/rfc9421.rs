@@ -121,7 +121,7 @@ fn valid_signatures_verify_and_invalid_ones_do_not() {
     let Some(keys) = directory() else { return };
     let mut verdicts = BTreeMap::new();
     for case in cases.iter().filter(|case| case.algorithm().is_some()) {
-        let key = &keys.find(&case.keyid).unwrap().public;
+        let key = &keys.find(&case.keyid).unwrap().key.public;
         assert_eq!(Some(key.algorithm()), case.algorithm(), "{}", case.id);
         let signature = from_base64(&case.signature_base64);
         let verified = key.verify(case.expected_signature_base.as_bytes(), &signature);

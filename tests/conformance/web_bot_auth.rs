@@ -55,7 +55,7 @@ impl Vector {
     fn outcome(&self, keys: &Directory, max_age: i64, now: u64) -> Result<(), &'static str> {
         let requirement = Requirement {
             cover: vec![Name::Authority],
-            tag: Some("web-bot-auth".into()),
+            tags: vec!["web-bot-auth".into()],
             max_age,
             nonce_required: true,
             expires_required: true,

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use proof_messenger_relay::policy::{
-    External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Terms,
+    External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
 use proptest::prelude::*;
@@ -11,6 +11,7 @@ fn policies(pattern: &str) -> Policies {
     Policies::new(vec![Policy {
         name: "pattern".into(),
         matching: Some(Match { path: Some(PathPattern::parse(pattern).unwrap()), ..Match::default() }),
+        condition: None,
         terms: Terms::Open,
         mode: Mode::Enforce,
         protect: Protect::default(),
@@ -20,7 +21,8 @@ fn policies(pattern: &str) -> Policies {
 }
 
 fn matches(policies: &Policies, target: &str) -> bool {
-    policies.choose(&Request::new("GET", "https", "bank.example", target)).is_ok()
+    let request = Request::new("GET", "https", "bank.example", target);
+    Target::of(&request).is_ok_and(|target| policies.matching(&target, None).next().is_some())
 }
 
 /// A literal pattern of a few short segments, so that targets made at random meet it.

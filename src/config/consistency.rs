@@ -1,0 +1,131 @@
+//! What no schema can say: which settings of a policy do not go together.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::document::Document;
+use super::problem::Problem;
+use crate::policy::{Condition, PathPattern};
+
+/// Every contradiction in the policies of a document.
+pub(super) fn check(document: &Document) -> Vec<Problem> {
+    let mut check = Check { document, problems: Vec::new() };
+    let policies = document.value.get("policies").and_then(Value::as_array);
+    let labels = document.value.pointer("/limits/labels").and_then(Value::as_u64);
+    let labels = labels.unwrap_or(crate::limits::Limits::default().labels as u64);
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    for (at, value) in policies.into_iter().flatten().enumerate() {
+        let policy = Policy { pointer: format!("/policies/{at}"), value };
+        check.name(&policy, at, &mut names);
+        check.external_authority(&policy);
+        check.condition(&policy);
+        check.approvals(&policy, labels);
+    }
+    check.problems
+}
+
+/// A policy as it stands in the document. Nothing in it is known to be right.
+struct Policy<'d> {
+    pointer: String,
+    value: &'d Value,
+}
+
+impl<'d> Policy<'d> {
+    fn at(&self, pointer: &str) -> Option<&'d Value> {
+        self.value.pointer(pointer)
+    }
+
+    fn text(&self, pointer: &str) -> Option<&'d str> {
+        self.at(pointer)?.as_str()
+    }
+
+    fn asks_for_no_proof(&self) -> bool {
+        self.text("/proof") == Some("none")
+    }
+}
+
+struct Check<'d> {
+    document: &'d Document,
+    problems: Vec<Problem>,
+}
+
+impl<'d> Check<'d> {
+    fn problem(&mut self, policy: &Policy<'_>, pointer: &str, message: impl Into<String>) {
+        self.problems.push(self.document.problem(&format!("{}{pointer}", policy.pointer), message));
+    }
+
+    /// Names are how routes choose and how logs tell: each stands once.
+    fn name(&mut self, policy: &Policy<'d>, at: usize, names: &mut HashMap<&'d str, usize>) {
+        let Some(name) = policy.text("/name") else { return };
+        if let Some(first) = names.insert(name, at) {
+            let message = format!("the name {name:?} is already that of policy {}", first + 1);
+            self.problem(policy, "/name", message);
+        }
+    }
+
+    /// An external authority takes the place of the one that the client sent, so something else has to bind that.
+    fn external_authority(&mut self, policy: &Policy<'_>) {
+        let free = policy.at("/match").is_some_and(|matching| matching.get("hosts").is_none());
+        if free && policy.at("/external/authority").is_some() {
+            let message = "expected hosts in match as well: no proof binds the host that a client sends";
+            self.problem(policy, "/external/authority", message);
+        }
+    }
+
+    fn condition(&mut self, policy: &Policy<'_>) {
+        let Some(source) = policy.text("/when") else { return };
+        // A pattern that cannot be read is a problem of its own.
+        let path = policy.text("/match/path").and_then(|path| PathPattern::parse(path).ok());
+        let condition = match Condition::parse(source, path.as_ref()) {
+            Ok(condition) => condition,
+            Err(mistakes) => {
+                let pointer = format!("{}/when", policy.pointer);
+                self.problems.extend(mistakes.into_iter().map(|mistake| {
+                    self.document.problem_within(&pointer, source, mistake.at, mistake.message)
+                }));
+                return;
+            }
+        };
+        let reads = condition.reads();
+        let body = policy.text("/proof/body").filter(|_| reads.body);
+        let why = match body {
+            Some("free") => "the condition looks into the body, which anybody could change",
+            Some("none") => "the condition looks into the body, and none is let in",
+            _ => "",
+        };
+        if !why.is_empty() {
+            self.problem(policy, "/proof/body", format!("expected bound: {why}"));
+        }
+        if reads.signers && policy.asks_for_no_proof() {
+            self.problem(policy, "/proof", "expected a proof: the condition is about the signers");
+        }
+    }
+
+    fn approvals(&mut self, policy: &Policy<'_>, labels: u64) {
+        let Some(approvals) = policy.at("/approvals").and_then(Value::as_array) else {
+            if policy.at("/submitter").is_some() {
+                let message = "expected approvals as well: without them everybody who signs submits";
+                self.problem(policy, "/submitter", message);
+            }
+            return;
+        };
+        if policy.asks_for_no_proof() {
+            self.problem(policy, "/proof", "expected a proof: approvals are proofs");
+        }
+        // Whoever approves must approve the same.
+        for (pointer, what) in [("/proof/body", "body"), ("/proof/query", "query")] {
+            if policy.text(pointer) == Some("free") {
+                self.problem(policy, pointer, format!("expected bound: approvals would be for any {what}"));
+            }
+        }
+        let count = |approval: &Value| approval.get("count").map_or(Some(1), Value::as_u64);
+        let approvals = approvals.iter().filter_map(count).fold(0, u64::saturating_add);
+        let excluded = u64::from(policy.text("/submitter") == Some("excluded"));
+        let needed = approvals.saturating_add(excluded);
+        if needed > labels {
+            let message = format!("expected at most {labels} proofs (limits.labels), but found {needed}");
+            self.problem(policy, "/approvals", message);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What conditions see of a request.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use super::decimal::Decimal;
+use super::json;
+use super::value::{Object, Value};
+use crate::denial::{Code, Denial};
+use crate::policy::Target;
+use crate::request::Request;
+use crate::verify::Verified;
+
+/// A request, and what of it is worked out once for all conditions.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    request: &'a Request<'a>,
+    target: Target<'a>,
+    body: OnceLock<Result<Value<'a>, Denial>>,
+}
+
+impl<'a> Facts<'a> {
+    /// # Errors
+    /// `path-ambiguous`, as [`Target::of`].
+    pub fn of(request: &'a Request<'a>) -> Result<Self, Denial> {
+        Ok(Self { request, target: Target::of(request)?, body: OnceLock::new() })
+    }
+
+    #[must_use]
+    pub fn request(&self) -> &'a Request<'a> {
+        self.request
+    }
+
+    #[must_use]
+    pub fn target(&self) -> &Target<'a> {
+        &self.target
+    }
+
+    /// The body, read when the first condition asks for it.
+    pub(super) fn body(&self) -> Result<Value<'a>, Denial> {
+        let read = || match self.request.body.bytes()? {
+            [] => Err(Denial::new(
+                Code::ConditionFailed,
+                "the policy looks into the body, and there is none",
+            )),
+            body => json::parse(body),
+        };
+        self.body.get_or_init(read).clone()
+    }
+
+    /// The value of a header, if there is one.
+    pub(super) fn header(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
+        let fields = &self.request.fields;
+        if !fields.contains(name) {
+            return Ok(None);
+        }
+        if !fields.is_one_line(name) {
+            return Err(format!("the header {name} came in more than one line, or may have"));
+        }
+        let text = fields.lines(name).next().and_then(|value| std::str::from_utf8(value).ok());
+        text.map(|text| Some(Cow::Borrowed(text))).ok_or_else(|| format!("the header {name} is not UTF-8"))
+    }
+
+    /// The value of a query parameter, if there is one.
+    pub(super) fn query_parameter(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
+        let query = self.request.query().unwrap_or_default().as_bytes();
+        let mut values = form_urlencoded::parse(query).filter(|(known, _)| known == name);
+        let Some((_, value)) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(format!("the query has {name} more than once"));
+        }
+        // What is not UTF-8 decodes to this character, and two queries would look alike.
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(format!("the query parameter {name} is not UTF-8"));
+        }
+        Ok(Some(value))
+    }
+}
+
+/// Who signed, as conditions see it.
+pub(super) fn signers<'v>(verified: &Verified<'_>) -> Value<'v> {
+    let string = |text: &str| Value::String(Cow::Owned(text.to_owned()));
+    let signer = |proof: &crate::verify::VerifiedProof<'_>| {
+        let key = proof.key();
+        let mut members = vec![
+            ("subject", string(&key.subject)),
+            ("key_id", string(&key.id)),
+            ("roles", Value::List(Arc::new(key.roles.iter().map(|role| string(role)).collect()))),
+            ("created", Value::Number(Decimal::from(i128::from(proof.created())))),
+        ];
+        members.extend(proof.proof().parameters().tag.as_deref().map(|tag| ("tag", string(tag))));
+        let mut object = Object::default();
+        for (name, value) in members {
+            // The names differ.
+            let _ = object.insert(Cow::Borrowed(name), value);
+        }
+        Value::Object(Arc::new(object))
+    };
+    Value::List(Arc::new(verified.proofs().iter().map(signer).collect()))
+}
