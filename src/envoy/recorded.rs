@@ -1,11 +1,14 @@
 //! Checks that nobody sends any more: one that was kept as JSON, and the one that Envoy would have made of a request.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::request::PARTIAL_BODY;
 use super::{FILE_DESCRIPTOR_SET, NotHttp, read_request};
@@ -18,7 +21,7 @@ const CHECK_REQUEST: &str = "envoy.service.auth.v3.CheckRequest";
 
 /// The text is not a check in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a {CHECK_REQUEST} in JSON: {0}")]
+#[error("not an {CHECK_REQUEST} in JSON: {0}")]
 pub struct NotACheck(String);
 
 /// A check from a record. It is read by the server's own [`read_request`], so that what is said of it holds there too.
@@ -47,7 +50,8 @@ impl RecordedCheck {
     /// # Errors
     /// For whatever the message does not know: a name that was misspelt would silently leave out what Envoy sent.
     pub fn parse(json: &str) -> Result<Self, NotACheck> {
-        let not_a_check = |error: &dyn std::fmt::Display| NotACheck(error.to_string());
+        let not_a_check = |error: &dyn fmt::Display| NotACheck(error.to_string());
+        serde_json::from_str::<Unambiguous>(json).map_err(|error| not_a_check(&error))?;
         let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| not_a_check(&error))?;
         let message = pool
             .get_message_by_name(CHECK_REQUEST)
@@ -106,5 +110,62 @@ impl RecordedCheck {
         let time = self.0.attributes.as_ref()?.request.as_ref()?.time.as_ref()?;
         let (seconds, nanos) = (u64::try_from(time.seconds).ok()?, u32::try_from(time.nanos).ok()?);
         Some(Timestamp::from(Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()))?))
+    }
+}
+
+/// JSON that no two readers read differently: no member comes twice. The message's reader takes the last of them.
+struct Unambiguous;
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, Self)) = map.next_entry::<String, Self>()? {
+            if names.contains(&name) {
+                return Err(A::Error::custom(format_args!("{name:?} comes twice")));
+            }
+            names.insert(name);
+        }
+        Ok(Self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while let Some(Self) = items.next_element()? {}
+        Ok(Self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
     }
 }

@@ -119,16 +119,19 @@ fn what_a_check_does_not_have_is_named() {
     let mut check = merged();
     check["attributes"]["request"]["http"]["raw_headers"] = json!({});
     let said = problem(check.to_string(), Overrides::default());
-    assert!(said.starts_with("record: not a envoy") || said.starts_with("record: not an envoy"), "{said}");
+    assert!(said.starts_with("record: not an envoy.service.auth.v3.CheckRequest in JSON: "), "{said}");
     assert!(said.contains("raw_headers"), "{said}");
-    for text in [
-        merged().to_string() + "{}",
-        json!({"attributes": {"request": {"time": "soon"}}}).to_string(),
-        json!({"attributes": {"request": {"http": {"raw_body": "%%"}}}}).to_string(),
-        r#"{"attributes": {}, "attributes": {}}"#.to_owned(),
+    let twice = merged().to_string().replacen("\"x-note\":", "\"x-note\":\"a\",\"x-note\":", 1);
+    for (text, expected) in [
+        (merged().to_string() + "{}", "trailing characters"),
+        (json!({"attributes": {"request": {"time": "soon"}}}).to_string(), "in JSON: "),
+        (json!({"attributes": {"request": {"http": {"raw_body": "%%"}}}}).to_string(), "base64"),
+        (json!({"attributes": {"request": {"http": {"size": 1.5}}}}).to_string(), "in JSON: "),
+        (r#"{"attributes": {}, "attributes": {}}"#.to_owned(), "\"attributes\" comes twice"),
+        (twice, "\"x-note\" comes twice"),
     ] {
         let said = problem(&text, Overrides::default());
-        assert!(said.contains("CheckRequest") || said.contains("JSON"), "{said}");
+        assert!(said.contains(expected), "{said}");
     }
     // Metadata is not read; but what it is must be known.
     let typed = |kind: &str, content: Value| {

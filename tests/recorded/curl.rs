@@ -92,7 +92,7 @@ fn a_request_in_the_body_of_an_answer_is_not_a_request() {
         last.notes(),
         [
             "request 2 of 2: GET /rates/eur",
-            "1 lines look like a request and stand in an answer: they were passed over"
+            "what looks like a request and stands in an answer was passed over (1)"
         ]
     );
     // As a terminal shows it: the answer's body comes before what curl says of its end.
@@ -105,6 +105,10 @@ fn a_request_in_the_body_of_an_answer_is_not_a_request() {
     assert_eq!(problem(&text, entry(3)).lines().count(), 3, "{text}");
     // And with the body right behind.
     let text = text.replacen(&format!("{body}{end}"), &format!("{end}{body}"), 1);
+    assert_eq!(problem(&text, entry(3)).lines().count(), 3);
+    let alert = "* TLSv1.3 (OUT), TLS alert, close notify (256):\n} [2 bytes data]\n";
+    let text = text.replacen(&format!("{end}{body}"), &format!("* Closing connection 0\n{alert}{body}"), 1);
+    assert!(text.contains(alert));
     assert_eq!(problem(text, entry(3)).lines().count(), 3);
 }
 
@@ -157,6 +161,7 @@ fn the_scheme_is_what_the_connection_shows() {
     ] {
         assert_eq!(scheme(remarks, "HTTP/1.1"), https, "{remarks}");
     }
+    assert_eq!(scheme("", "HTTP/3"), https);
     assert_eq!(scheme("* [HTTP/2] [1] [:scheme: https]\n", "HTTP/2"), https);
     assert_eq!(scheme("* Connected to a.example (192.0.2.1) port 80\n", "HTTP/1.1"), http);
     assert_eq!(scheme("", "HTTP/1.1"), ("http".to_owned(), 1));
@@ -247,6 +252,11 @@ fn what_is_no_header_is_named_with_its_line() {
     );
     let text = b"> GET /\xFF HTTP/1.1\n> Host: a.example\n> \n";
     assert_eq!(problem(text, Overrides::default()), "record: line 1: the target is not UTF-8");
+    // A line's end is the end of it, also on Windows; no other control character is.
+    let text = "> GET / HTTP/1.1\r\r\n> Host: a.example\r\r\n> a: b\r\r\n> \r\r\n";
+    assert_eq!(lines(&request(&recorded(text, Overrides::default())), "a"), ["b"]);
+    let text = "> GET / HTTP/1.1\n> Host: a.example\n> a: b\u{c}\n> \n";
+    assert_eq!(denial(&recorded(text, Overrides::default())).code, Code::RequestMalformed);
     // A value may be any bytes.
     let text = b"> GET / HTTP/1.1\n> Host: a.example\n> a: \xFF\n> \n";
     let record = recorded(text, Overrides::default());

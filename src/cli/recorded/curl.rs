@@ -6,6 +6,7 @@
 use super::{ClientRequest, Overrides, RecordedBody, chosen, shown};
 use crate::cli::request::Url;
 use crate::envoy::Plain;
+use crate::request::trimmed;
 
 const UNSAID: &str =
     "curl -v does not show the body that the request announces: give it with --body or --body-file";
@@ -46,7 +47,7 @@ pub(super) fn read(text: &[u8], overrides: &Overrides) -> Result<ClientRequest, 
     }
     if passed_over > 0 {
         notes.push(format!(
-            "{passed_over} lines look like a request and stand in an answer: they were passed over"
+            "what looks like a request and stands in an answer was passed over ({passed_over})"
         ));
     }
     if !request.ended {
@@ -69,7 +70,7 @@ fn plain(request: &Sent<'_>, scheme: Option<&str>, notes: &mut Vec<String>) -> R
             format!("line {number}: expected a header as Name: value, but found {line:?}")
         })?;
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        let value = value.trim_ascii();
+        let value = trimmed(value);
         // In HTTP/2 too curl shows a Host line; what it sends then is :authority.
         if name == "host" { hosts.push(value) } else { headers.push((name, value.to_vec())) }
     }
@@ -120,8 +121,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn read(text: &'a [u8]) -> Self {
         let mut reader = Self::default();
-        let lines =
-            || text.split(|byte| *byte == b'\n').map(|line| own(line.strip_suffix(b"\r").unwrap_or(line)));
+        let lines = || text.split(|byte| *byte == b'\n').map(|line| own(ended(line)));
         // Without curl's own remarks, which people leave out, there is nothing to tell a body by.
         let with_remarks = lines().any(|line| matches!(line, Some((b'*', _))));
         for (position, line) in lines().enumerate() {
@@ -161,7 +161,8 @@ impl<'a> Reader<'a> {
         }
         let mine = self.path.take() == Some(target);
         let authority = self.authority.take().filter(|_| mine && !protocol.starts_with("HTTP/1"));
-        let scheme = self.scheme;
+        // HTTP/3 is never without TLS (RFC 9114 §3.1).
+        let scheme = if protocol == "HTTP/3" { Some("https") } else { self.scheme };
         let headers = Vec::new();
         self.sent.push(Sent { number, method, target, protocol, scheme, authority, headers, ended: false });
         self.in_headers = true;
@@ -174,7 +175,10 @@ impl<'a> Reader<'a> {
             self.in_answer = !self.sent.is_empty();
             return;
         }
-        self.in_answer = false;
+        // A connection says goodbye with alerts, and a new one does not begin with them.
+        if !begins(&["TLSv1"]) {
+            self.in_answer = false;
+        }
         if let Some((name, value)) = pseudo(remark) {
             match name {
                 b":path" => self.path = Some(value),
@@ -210,6 +214,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Without the end of the line. On Windows a stream of text adds another carriage return to the one that was sent.
+fn ended(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+    line.get(..end).unwrap_or_default()
+}
+
 /// What curl itself wrote: the mark, and the rest of the line.
 fn own(line: &[u8]) -> Option<(u8, &[u8])> {
     if let Some(own) = marked(line) {
@@ -241,7 +251,7 @@ fn marked(line: &[u8]) -> Option<(u8, &[u8])> {
 
 /// `POST /transfers/7 HTTP/1.1`
 fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], &'static str)> {
-    let protocol = ["HTTP/1.1", "HTTP/1.0", "HTTP/2", "HTTP/3"];
+    let protocol = ["HTTP/1.1", "HTTP/1.0", "HTTP/2", "HTTP/2.0", "HTTP/3"];
     let protocol = protocol.into_iter().find(|protocol| line.ends_with(protocol.as_bytes()))?;
     let (method, target) = split(line.strip_suffix(protocol.as_bytes())?.strip_suffix(b" ")?, b' ')?;
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);

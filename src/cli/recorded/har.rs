@@ -11,7 +11,7 @@ use serde_json::Number;
 use super::{ClientRequest, Overrides, RecordedBody, chosen, shown};
 use crate::cli::request::Url;
 use crate::envoy::Plain;
-use crate::request::normalized_authority;
+use crate::request::{normalized_authority, trimmed};
 use crate::timestamp::Timestamp;
 
 const NO_BODY: &str =
@@ -130,7 +130,11 @@ fn plain(request: &Sent, scheme: Option<&str>, notes: &mut Vec<String>) -> Resul
             continue;
         }
         // Chrome puts lines of one name into one value.
-        headers.extend(value.split('\n').map(|line| (name.clone(), line.trim().as_bytes().to_vec())));
+        headers.extend(
+            value
+                .split('\n')
+                .map(|line| (name.clone(), trimmed(line.trim_end_matches('\r').as_bytes()).to_vec())),
+        );
     }
     let mut authority = None;
     for (name, value) in &pseudo {

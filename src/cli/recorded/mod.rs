@@ -34,11 +34,12 @@ pub struct RecordedArgs {
     /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "method", "headers"])]
     recorded: Option<String>,
+    // `requires` alone says nothing beside --url, for clap never asks for what conflicts with something that is there.
     /// Which request of the record, counted from 1.
-    #[arg(long, value_name = "N", requires = "recorded")]
+    #[arg(long, value_name = "N", requires = "recorded", conflicts_with = "url")]
     entry: Option<usize>,
     /// What the client spoke, where the record does not show it.
-    #[arg(long, value_name = "SCHEME", requires = "recorded", value_parser = PossibleValuesParser::new(["http", "https"]))]
+    #[arg(long, value_name = "SCHEME", requires = "recorded", conflicts_with = "url", value_parser = PossibleValuesParser::new(["http", "https"]))]
     scheme: Option<String>,
 }
 
@@ -266,11 +267,11 @@ fn contradicts_length(plain: &Plain, body: &[u8]) -> bool {
 }
 
 /// The one that is meant, and its number.
-fn chosen<'a, T>(
-    entries: &'a [T],
+fn chosen<T>(
+    entries: &[T],
     entry: Option<usize>,
     line: impl Fn(&T) -> String,
-) -> Result<(&'a T, usize), String> {
+) -> Result<(&T, usize), String> {
     let number = match (entry, entries.len()) {
         (Some(number), _) => number,
         (None, 1) => 1,
@@ -306,4 +307,64 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::request::RequestParts;
+
+    /// A command that takes a request either way.
+    #[derive(clap::Parser)]
+    struct Either {
+        #[arg(long, required_unless_present = "recorded")]
+        url: Option<String>,
+        #[command(flatten)]
+        recorded: RecordedArgs,
+        #[command(flatten)]
+        parts: RequestParts,
+    }
+
+    const RECORD: &str = "> POST / HTTP/1.1\n> Host: a.example\n> Content-Length: 2\n> \n";
+
+    fn parse(arguments: &[&str]) -> Result<Either, clap::Error> {
+        Either::try_parse_from([&["either"], arguments].concat())
+    }
+
+    #[test]
+    fn a_request_is_described_or_recorded() {
+        assert!(parse(&["--url", "http://a.example/", "--method", "POST", "-H", "a: b"]).is_ok());
+        assert!(parse(&["--recorded", "r", "--entry", "2", "--scheme", "https", "--body", "{}"]).is_ok());
+        for wrong in [
+            &[][..],
+            &["--recorded", "r", "--url", "http://a.example/"],
+            &["--recorded", "r", "--method", "GET"],
+            &["--recorded", "r", "-H", "a: b"],
+            &["--recorded", "r", "--scheme", "ftp"],
+            &["--url", "http://a.example/", "--entry", "1"],
+            &["--url", "http://a.example/", "--scheme", "http"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_recorded_file_is_read_and_the_body_is_the_one_given() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), RECORD).unwrap();
+        let name = file.path().to_str().unwrap();
+        let Either { url, recorded, parts } =
+            parse(&["--recorded", name, "--scheme", "https", "--body", "{}"]).ok().unwrap();
+        let record = recorded.read(parts.body().ok().unwrap()).ok().unwrap().unwrap();
+        let limits = Limits::default();
+        let request = record.request(&limits).ok().unwrap().unwrap();
+        assert_eq!((url, request.scheme, request.body), (None, "https", Body::Complete(b"{}")));
+
+        let Either { recorded, parts, .. } = parse(&["--recorded", "/nowhere"]).ok().unwrap();
+        assert!(matches!(recorded.read(parts.body().ok().unwrap()), Err(Failure::Failed(_))));
+        let Either { recorded, .. } = parse(&["--url", "http://a.example/"]).ok().unwrap();
+        assert!(matches!(recorded.read(None), Ok(None)));
+    }
 }
