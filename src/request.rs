@@ -258,7 +258,7 @@ pub(crate) fn has_control(value: &[u8]) -> bool {
 }
 
 /// Without the optional white space around it (RFC 9110 §5.6.3).
-fn trimmed(value: &[u8]) -> &[u8] {
+pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);

@@ -11,4 +11,5 @@ mod envoy;
 mod properties;
 mod purity;
 mod readme;
+mod recorded;
 mod support;

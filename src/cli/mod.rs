@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod keys;
+pub mod recorded;
 mod request;
 mod serve;
 mod sign;

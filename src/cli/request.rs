@@ -19,10 +19,17 @@ use crate::verify::{FieldTypes, Message, content_digest};
 pub(super) struct RequestArgs {
     /// The URL, as the client requests it.
     #[arg(long)]
-    pub(super) url: String,
+    url: String,
+    #[command(flatten)]
+    parts: RequestParts,
+}
+
+/// What describes a request besides its URL.
+#[derive(Debug, Args)]
+pub(super) struct RequestParts {
     /// The method.
     #[arg(long, default_value = "GET")]
-    pub(super) method: String,
+    method: String,
     /// A header, as `Name: value`. May be repeated.
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<String>,
@@ -76,23 +83,13 @@ pub(super) struct Described {
 
 impl RequestArgs {
     pub(super) fn described(self) -> Result<Described, Failure> {
-        let (scheme, rest) =
-            self.url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")).ok_or_else(
-                || Failure::usage(format!("expected an http or https URL, but found {:?}", self.url)),
-            )?;
-        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') {
-            return Err(Failure::usage(format!(
-                "expected a URL with a host and no user, but found {:?}",
-                self.url
-            )));
-        }
-        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Failure::usage(format!(
-                "expected a URL in printable ASCII: percent-encode {target:?}"
-            )));
-        }
+        self.parts.described(self.url)
+    }
+}
+
+impl RequestParts {
+    pub(super) fn described(self, url: String) -> Result<Described, Failure> {
+        let Url { scheme, authority, target } = Url::parse(&url).map_err(Failure::Usage)?;
         if self.method.is_empty()
             || !self.method.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         {
@@ -101,7 +98,6 @@ impl RequestArgs {
                 self.method
             )));
         }
-        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         let headers = self
             .headers
             .iter()
@@ -112,23 +108,55 @@ impl RequestArgs {
                 Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
             })
             .collect::<Result<Vec<_>, Failure>>()?;
-        let body = match (self.body, self.body_file) {
-            (Some(text), _) => Some(text.into_bytes()),
-            (None, Some(path)) => Some(
-                fs::read(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?,
-            ),
-            (None, None) => None,
-        };
+        let body = self.body()?;
         Ok(Described {
-            scheme: scheme.to_owned(),
-            authority: authority.to_owned(),
-            target,
             method: self.method,
-            url: self.url.clone(),
+            url,
+            scheme,
+            authority,
+            target,
             headers,
             added: Vec::new(),
             body,
         })
+    }
+
+    /// The body that was given, if any was.
+    pub(super) fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match (&self.body, &self.body_file) {
+            (Some(text), _) => Ok(Some(text.clone().into_bytes())),
+            (None, Some(path)) => fs::read(path)
+                .map(Some)
+                .map_err(|error| Failure::failed(format!("{}: {error}", path.display()))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The parts of a URL that a request shows.
+pub(super) struct Url {
+    pub(super) scheme: String,
+    pub(super) authority: String,
+    /// Path and query.
+    pub(super) target: String,
+}
+
+impl Url {
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+            .ok_or_else(|| format!("expected an http or https URL, but found {url:?}"))?;
+        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') {
+            return Err(format!("expected a URL with a host and no user, but found {url:?}"));
+        }
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("expected a URL in printable ASCII: percent-encode {target:?}"));
+        }
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        Ok(Self { scheme: scheme.to_owned(), authority: authority.to_owned(), target })
     }
 }
 

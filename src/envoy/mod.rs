@@ -2,10 +2,12 @@
 //! out through [`write_response`], and [`client`] is the other side of both. No module outside names a wire type.
 
 pub mod client;
+mod recorded;
 mod request;
 mod response;
 mod service;
 
+pub use recorded::{NotACheck, Plain, RecordedCheck};
 pub use request::{NotHttp, body_bytes, read_request};
 pub use response::{Denials, write_response};
 pub use service::AuthorizationService;

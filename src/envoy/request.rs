@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::request::{Body, Encoding, Field, Fields, Request, Source};
 
 /// Envoy's mark on a request whose body it buffered. A client's own is dropped by Envoy.
-const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
+pub(super) const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 /// The route's choice of policy, in `context_extensions`.
 const ROUTE_POLICY: &str = "proof-policy";
 

@@ -1,0 +1,161 @@
+//! Envoy's check, as JSON.
+
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use proof_messenger_relay::cli::Failure;
+use proof_messenger_relay::cli::recorded::{Format, Overrides};
+use proof_messenger_relay::denial::Code;
+use proof_messenger_relay::envoy::{FILE_DESCRIPTOR_SET, read_request};
+use proof_messenger_relay::limits::Limits;
+use proof_messenger_relay::request::{Body, Encoding, Fields, Request};
+use proof_messenger_relay::timestamp::Timestamp;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::{Value, json};
+
+use super::{MADE, assert_transfer, denial, entry, file, lines, problem, recorded, request, with_body};
+use crate::support::ask::{Ask, add_line, http};
+use crate::support::signer::Signer;
+
+/// As a program that has the message writes it.
+fn json_of(check: &CheckRequest, options: &SerializeOptions) -> String {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let descriptor = pool.get_message_by_name("envoy.service.auth.v3.CheckRequest").unwrap();
+    let mut message = DynamicMessage::new(descriptor);
+    message.transcode_from(check).unwrap();
+    let mut text = serde_json::Serializer::new(Vec::new());
+    message.serialize_with_options(&mut text, options).unwrap();
+    String::from_utf8(text.into_inner()).unwrap()
+}
+
+/// All of a request. Lines are sorted: the order of merged headers is the map's own.
+fn parts(request: &Request<'_>) -> String {
+    let mut lines: Vec<_> = request.fields.iter().map(|line| (line.name, line.value)).collect();
+    if request.fields.encoding() == Encoding::Merged {
+        lines.sort();
+    }
+    let others = Request { fields: Fields::default(), ..request.clone() };
+    format!("{others:?} {:?} {lines:?}", request.fields.encoding())
+}
+
+fn merged() -> Value {
+    serde_json::from_slice(&file("check-merged.json")).unwrap()
+}
+
+#[test]
+fn a_check_stays_the_same_through_json() {
+    let alice = Signer::ed25519("alice");
+    let mut ask =
+        Ask::post("/transfers/7?a=b", &[0, 255, 7]).header("x-note", "one").header("x-note", &b"\xFF"[..]);
+    ask.policy = Some("transfers".to_owned());
+    let ask = ask.signed(&alice);
+    let mut truncated = ask.check_request();
+    http(&mut truncated).raw_body.pop();
+    let mut marked_twice = ask.check_request();
+    add_line(&mut marked_twice, "x-envoy-auth-partial-body", "true");
+    for check in [
+        ask.check_request(),
+        ask.merged_check_request(),
+        Ask::get("/").check_request(),
+        truncated,
+        marked_twice,
+    ] {
+        for options in [
+            SerializeOptions::new(),
+            SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false),
+            SerializeOptions::new().stringify_64_bit_integers(false),
+        ] {
+            let record = recorded(json_of(&check, &options), Overrides::default());
+            let found = record.request(&Limits::default()).unwrap();
+            let expected = read_request(&check, &Limits::default()).unwrap();
+            assert_eq!(record.format(), Format::Check);
+            assert_eq!(found.map(|request| parts(&request)), expected.map(|request| parts(&request)));
+        }
+    }
+}
+
+#[test]
+fn names_as_grpcurl_prints_them_are_read_and_both_encodings_are_what_they_are() {
+    let record = recorded(file("check-merged.json"), Overrides::default());
+    assert_eq!(record.time(), Some(Timestamp::from(std::time::Duration::from_millis(MADE * 1000 + 500))));
+    let request = request(&record);
+    assert_transfer(&request, "https");
+    assert_eq!((request.route_policy, request.stream_id), (Some("transfers"), "8230476153246520"));
+    assert_eq!((request.fields.encoding(), lines(&request, "x-note")), (Encoding::Merged, vec!["one,two"]));
+    assert!(!request.fields.contains("x-envoy-auth-partial-body"));
+}
+
+#[test]
+fn what_the_server_would_deny_is_denied() {
+    let mut check = merged();
+    check["attributes"]["request"]["http"]["path"] = "/transfers/8".into();
+    let record = recorded(check.to_string(), Overrides::default());
+    assert_eq!(
+        (denial(&record).code, &*denial(&record).detail),
+        (Code::RequestMalformed, ":path disagrees with the attributes")
+    );
+    let mut check = merged();
+    check["attributes"]["request"]["http"]["headers"]["x-envoy-auth-partial-body"] = "true".into();
+    assert!(matches!(
+        request(&recorded(check.to_string(), Overrides::default())).body,
+        Body::Truncated { .. }
+    ));
+    // As where with_request_body is not set: the record is whole, the check is not.
+    let mut check = merged();
+    let http = check["attributes"]["request"]["http"].as_object_mut().unwrap();
+    http.remove("body");
+    http["headers"].as_object_mut().unwrap().remove("x-envoy-auth-partial-body");
+    let record = recorded(check.to_string(), Overrides::default());
+    assert!(
+        matches!(request(&record).body, Body::Unavailable { evidence } if evidence.contains("with_request_body"))
+    );
+    assert_eq!(record.unknown_body(), None);
+    for empty in [json!({"attributes": {}}), json!({"attributes": null})] {
+        let record = recorded(empty.to_string(), Overrides::default());
+        assert!(matches!(record.request(&Limits::default()), Err(Failure::Usage(_))));
+    }
+}
+
+#[test]
+fn what_a_check_does_not_have_is_named() {
+    let mut check = merged();
+    check["attributes"]["request"]["http"]["raw_headers"] = json!({});
+    let said = problem(check.to_string(), Overrides::default());
+    assert!(said.starts_with("record: not an envoy.service.auth.v3.CheckRequest in JSON: "), "{said}");
+    assert!(said.contains("raw_headers"), "{said}");
+    let twice = merged().to_string().replacen("\"x-note\":", "\"x-note\":\"a\",\"x-note\":", 1);
+    for (text, expected) in [
+        (merged().to_string() + "{}", "trailing characters"),
+        (json!({"attributes": {"request": {"time": "soon"}}}).to_string(), "in JSON: "),
+        (json!({"attributes": {"request": {"http": {"raw_body": "%%"}}}}).to_string(), "base64"),
+        (json!({"attributes": {"request": {"http": {"size": 1.5}}}}).to_string(), "in JSON: "),
+        (r#"{"attributes": {}, "attributes": {}}"#.to_owned(), "\"attributes\" comes twice"),
+        (twice, "\"x-note\" comes twice"),
+    ] {
+        let said = problem(&text, Overrides::default());
+        assert!(said.contains(expected), "{said}");
+    }
+    // Metadata is not read; but what it is must be known.
+    let typed = |kind: &str, content: Value| {
+        let mut check = merged();
+        let mut any = content;
+        any["@type"] = format!("type.googleapis.com/{kind}").into();
+        check["attributes"]["metadata_context"]["typed_filter_metadata"] = json!({"a": any});
+        check.to_string()
+    };
+    let known = typed("google.protobuf.Struct", json!({"value": {"a": [1, null, true, {"b": "c"}]}}));
+    assert_transfer(&request(&recorded(known, Overrides::default())), "https");
+    let said = problem(typed("acme.Unknown", json!({})), Overrides::default());
+    assert!(said.contains("acme.Unknown"), "{said}");
+}
+
+#[test]
+fn nothing_overrides_what_envoy_sent() {
+    let scheme = Overrides { scheme: Some("http".to_owned()), ..Overrides::default() };
+    for overrides in [scheme, with_body()] {
+        assert!(problem(file("check-merged.json"), overrides).contains("says itself"));
+    }
+    assert_transfer(&request(&recorded(file("check-merged.json"), entry(1))), "https");
+    assert_eq!(
+        problem(file("check-merged.json"), entry(2)),
+        "record: there is no request 2, but 1\n  1: the check"
+    );
+}
