@@ -202,6 +202,12 @@ impl PrivateKey {
     }
 }
 
+/// The 64 bytes of an ECDSA signature that is in DER, as X.509 and many libraries have it.
+#[must_use]
+pub fn ecdsa_from_der(der: &[u8]) -> Option<Vec<u8>> {
+    p256::ecdsa::Signature::from_der(der).ok().map(|signature| signature.to_bytes().to_vec())
+}
+
 /// SHA-256 (FIPS 180-4).
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {

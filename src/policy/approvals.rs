@@ -59,29 +59,54 @@ impl Approvals {
         proofs: &[VerifiedProof<'_>],
         now: Timestamp,
     ) -> Result<i64, Denial> {
-        let people = people(proofs);
-        let submitters: Vec<(usize, i64)> = people
-            .iter()
-            .enumerate()
-            .filter_map(|(at, person)| Some((at, person.usable_until(|proof| submission.takes(proof, now))?)))
-            .collect();
-        if submitters.is_empty() {
+        let best = self.best(submission, &people(proofs), now);
+        if best.submitter.is_none() {
             // Nobody submits: say why the first proof is no submission.
             proofs.iter().try_for_each(|proof| submission.check(proof, now).map(|_| ()))?;
         }
-        let mut best = Sharing::default();
-        let mut usable_until = None;
-        for (at, submitted_until) in submitters {
+        best.usable_until.ok_or_else(|| self.insufficient(&best.sharing))
+    }
+
+    /// The best way to share the approvals out, of those that leave somebody to submit the request.
+    fn best(&self, submission: &Submission, people: &[Person<'_, '_>], now: Timestamp) -> Best {
+        let mut best = Best::default();
+        for (at, person) in people.iter().enumerate() {
+            let Some(submitted_until) = person.usable_until(|proof| submission.takes(proof, now)) else {
+                continue;
+            };
             let excluded = (self.submitter == Submitter::Excluded).then_some(at);
-            let sharing = self.share(submission, &people, excluded, now);
+            let sharing = self.share(submission, people, excluded, now);
             if sharing.given.len() == self.total() {
-                usable_until = usable_until.max(Some(submitted_until.min(sharing.usable_until())));
+                let until = submitted_until.min(sharing.usable_until());
+                best.usable_until = best.usable_until.max(Some(until));
             }
-            if sharing.given.len() >= best.given.len() {
-                best = sharing;
+            if sharing.given.len() >= best.sharing.given.len() {
+                best.sharing = sharing;
+                best.submitter = Some(at);
             }
         }
-        usable_until.ok_or_else(|| self.insufficient(&best))
+        best
+    }
+
+    /// Who gives which approval: what [`Policy::permit`](super::Policy::permit) decides by, for people to read.
+    #[must_use]
+    pub fn shared_out<'p>(
+        &'p self,
+        submission: &Submission,
+        proofs: &'p [VerifiedProof<'_>],
+        now: Timestamp,
+    ) -> Vec<Place<'p>> {
+        let people = people(proofs);
+        let best = self.best(submission, &people, now);
+        let places = self.needed.iter().flat_map(|needed| std::iter::repeat_n(needed, needed.count));
+        let place = |(approval, needed): (usize, &'p Needed)| {
+            let given = best.sharing.given.iter().find(|(_, given, _)| *given == approval);
+            let person = given.and_then(|(person, ..)| people.get(*person));
+            let takes = |proof: &&&'p VerifiedProof<'_>| needed.takes(submission, proof, now).is_some();
+            let by = person.and_then(|person| person.proofs.iter().find(takes));
+            Place { role: needed.role.as_deref(), by: by.map(|proof| proof.proof().label()) }
+        };
+        places.enumerate().map(place).collect()
     }
 
     /// Whether a proof is an approval of some kind that is needed.
@@ -143,6 +168,24 @@ impl Needed {
         let until = proof.usable_until(self.max_age, submission.clock_skew);
         (holds_role && has_tag(proof, tag) && now.unix_seconds() <= until).then_some(until)
     }
+}
+
+/// One approval that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'p> {
+    pub role: Option<&'p str>,
+    /// The label of the proof that is this approval; none where nobody gives it.
+    pub by: Option<&'p str>,
+}
+
+/// The best way to share approvals out.
+#[derive(Default)]
+struct Best {
+    /// The person that submits the request.
+    submitter: Option<usize>,
+    sharing: Sharing,
+    /// The last second at which the approvals are enough, if they are.
+    usable_until: Option<i64>,
 }
 
 /// Who gives which approval.

@@ -86,15 +86,20 @@ impl Match {
     /// The first reason why the policy does not match, or nothing where it does.
     #[must_use]
     pub fn mismatch(&self, target: &Target<'_>) -> Option<Mismatch> {
-        if !self.methods.is_empty() && !self.methods.iter().any(|method| **method == *target.method) {
-            Some(Mismatch::Method)
-        } else if self.path.as_ref().is_some_and(|pattern| !pattern.matches(&target.path)) {
-            Some(Mismatch::Path)
-        } else if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.matches(target)) {
-            Some(Mismatch::Host)
-        } else {
-            None
-        }
+        self.mismatches(target).next()
+    }
+
+    /// Every reason why the policy does not match.
+    pub fn mismatches(&self, target: &Target<'_>) -> impl Iterator<Item = Mismatch> {
+        [Mismatch::Method, Mismatch::Path, Mismatch::Host].into_iter().filter(|property| !match property {
+            Mismatch::Method => {
+                self.methods.is_empty() || self.methods.iter().any(|method| **method == *target.method)
+            }
+            Mismatch::Path => self.path.as_ref().is_none_or(|pattern| pattern.matches(&target.path)),
+            Mismatch::Host => {
+                self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(target))
+            }
+        })
     }
 
     /// Whether this matches every request that the other matches.
@@ -104,9 +109,10 @@ impl Match {
         let hosts = self.hosts.is_empty()
             || !other.hosts.is_empty()
                 && other.hosts.iter().all(|host| self.hosts.iter().any(|known| known.covers(host)));
-        let path = self.path.as_ref().is_none_or(|pattern| {
-            other.path.as_ref().is_some_and(|other| pattern.covers(other))
-        });
+        let path = self
+            .path
+            .as_ref()
+            .is_none_or(|pattern| other.path.as_ref().is_some_and(|other| pattern.covers(other)));
         methods && hosts && path
     }
 
@@ -182,6 +188,14 @@ impl HostPattern {
             (false, false) => self.host == other.host,
         };
         host && (self.port.is_none() || self.port == other.port)
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (below, port) = (if self.below { "*." } else { "" }, self.port.as_deref());
+        write!(f, "{below}{}", self.host)?;
+        port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 

@@ -13,7 +13,7 @@ mod submission;
 
 use std::sync::Arc;
 
-pub use approvals::{Approvals, Needed, Submitter};
+pub use approvals::{Approvals, Needed, Place, Submitter};
 pub use challenge::Challenge;
 pub use condition::{Condition, Facts, Mistake, Reads};
 pub use matching::{HostPattern, Match, Mismatch, PatternError, Target};
@@ -206,6 +206,29 @@ impl Policy {
             }
             _ => Ok(true),
         }
+    }
+
+    /// Whether a proof is a submission of the request: the last second at which it is.
+    ///
+    /// # Errors
+    /// Why it is none: `tag-mismatch`, `proof-too-old`, `signer-not-permitted`.
+    pub fn submission(&self, proof: &VerifiedProof<'_>, now: Timestamp) -> Result<i64, Denial> {
+        match &self.terms {
+            Terms::Open => Ok(i64::MAX),
+            Terms::Proof { submission, .. } => submission.check(proof, now),
+        }
+    }
+
+    /// What becomes of protected fields: the names of those to remove.
+    ///
+    /// # Errors
+    /// `field-uncovered`.
+    pub fn protected(
+        &self,
+        request: &Request<'_>,
+        covered: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, Denial> {
+        self.protect.check(&request.fields, covered)
     }
 
     /// Decides whether verified proofs are enough.

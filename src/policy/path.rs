@@ -1,6 +1,7 @@
 //! Paths that everybody reads alike, and patterns over them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
@@ -206,9 +207,7 @@ impl PathPattern {
             (None, None) => self.segments.len() == other.segments.len(),
             (None, Some(_)) => false,
             (Some(_), Some(_)) => self.segments.len() <= other.segments.len(),
-            (Some(_), None) => {
-                other.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty())
-            }
+            (Some(_), None) => other.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty()),
         };
         enough
             && self.segments.iter().zip(&other.segments).all(|pair| match pair {
@@ -234,13 +233,24 @@ impl PathPattern {
     }
 
     pub(super) fn matches(&self, path: &Path<'_>) -> bool {
-        let rest_is_empty =
-            || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
+        let rest_is_empty = || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
         self.takes(path.segments.len())
             && !(self.rest.is_some() && rest_is_empty())
             && self.segments.iter().zip(&path.segments).all(|(pattern, segment)| match pattern {
                 Segment::Literal(literal) => **literal == **segment,
                 Segment::Parameter(_) => !segment.is_empty(),
             })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(literal) => write!(f, "/{}", String::from_utf8_lossy(literal))?,
+                Segment::Parameter(name) => write!(f, "/{{{name}}}")?,
+            }
+        }
+        self.rest.as_ref().map_or(Ok(()), |rest| write!(f, "/{{*{rest}}}"))
     }
 }

@@ -101,6 +101,18 @@ impl<'a> Message<'a> {
         self.request
     }
 
+    /// The scheme that its signers use.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.scheme
+    }
+
+    /// The authority that its signers use, normalised.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// Appends the value of a component.
     pub(super) fn write_value(
         &self,

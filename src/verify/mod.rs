@@ -6,6 +6,7 @@
 
 mod base;
 pub mod content_digest;
+pub mod examination;
 mod field_types;
 pub(crate) mod freshness;
 mod message;
@@ -117,33 +118,20 @@ pub fn verify<'a>(
     now: Timestamp,
 ) -> Result<Verified<'a>, Denial> {
     let body = requirement.body_to_verify(message.request())?;
-    let mut candidates = Vec::new();
+    let mut candidates: Vec<(Proof<'_>, &Entry, i64)> = Vec::new();
     for claim in counted(fields.claims(limits)?, requirement)? {
         let proof = claim.proof()?;
         requirement.check_coverage(&proof, message.request())?;
         requirement.check_parameters(&proof)?;
         let created = freshness::check(proof.parameters(), requirement, now)?;
         let entry = find_key(&proof, keys, now)?;
-        // One captured signature under many labels would cost a check for each.
-        let is_copy = |(known, ..): &(Proof<'_>, _, _)| known.signature() == proof.signature();
-        if candidates.iter().any(is_copy) {
-            return Err(Denial::new(Code::ProofMalformed, "one signature stands under two labels"));
-        }
+        check_is_no_copy(&proof, candidates.iter().map(|(known, ..)| known))?;
         candidates.push((proof, entry, created));
     }
     let mut proofs = Vec::with_capacity(candidates.len());
     for (proof, Entry { key, person }, created) in candidates {
         let base = signature_base(&proof, message, limits)?;
-        key.public.verify(base.as_bytes(), proof.signature()).map_err(|_| {
-            Denial::new(
-                Code::SignatureInvalid,
-                format!(
-                    "the signature {} is not one of this request by the named key",
-                    quoted(proof.label())
-                ),
-            )
-            .with_particulars(format!("key {} of {}", key.id, key.subject))
-        })?;
+        check_signature(&proof, key, &base)?;
         let base_hash = sha256(base.as_bytes());
         let (key, person) = (Arc::clone(key), *person);
         proofs.push(VerifiedProof { proof, key, person, base_hash, created });
@@ -160,20 +148,40 @@ fn counted<'a>(claims: Vec<Claim<'a>>, requirement: &Requirement) -> Result<Vec<
     if claims.is_empty() {
         return Err(Denial::new(Code::ProofMissing, requirement.asked_for()));
     }
-    let tags = &requirement.tags;
-    if tags.is_empty() {
+    if requirement.tags.is_empty() {
         return Ok(claims);
     }
-    let has_tag = |claim: &Claim<'_>| claim.tag().is_some_and(|tag| tags.iter().any(|known| **known == *tag));
-    let tagged: Vec<_> = claims.into_iter().filter(has_tag).collect();
+    let tagged: Vec<_> = claims.into_iter().filter(|claim| requirement.counts(claim)).collect();
     if tagged.is_empty() {
-        let tags: Vec<String> = tags.iter().map(|tag| format!("{tag:?}")).collect();
+        let tags: Vec<String> = requirement.tags.iter().map(|tag| format!("{tag:?}")).collect();
         return Err(Denial::new(
             Code::TagMismatch,
             format!("this resource requires a proof with the tag {}", tags.join(" or ")),
         ));
     }
     Ok(tagged)
+}
+
+/// One captured signature under many labels would cost a check for each.
+fn check_is_no_copy<'p, 'a: 'p>(
+    proof: &Proof<'_>,
+    mut known: impl Iterator<Item = &'p Proof<'a>>,
+) -> Result<(), Denial> {
+    if known.any(|known| known.signature() == proof.signature()) {
+        return Err(Denial::new(Code::ProofMalformed, "one signature stands under two labels"));
+    }
+    Ok(())
+}
+
+fn check_signature(proof: &Proof<'_>, key: &Key, base: &str) -> Result<(), Denial> {
+    key.public.verify(base.as_bytes(), proof.signature()).map_err(|_| {
+        let label = quoted(proof.label());
+        Denial::new(
+            Code::SignatureInvalid,
+            format!("the signature {label} is not one of this request by the named key"),
+        )
+        .with_particulars(format!("key {} of {}", key.id, key.subject))
+    })
 }
 
 /// The key that the proof names, if it may be used now and might have been used then.

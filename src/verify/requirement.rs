@@ -1,7 +1,7 @@
 //! What a proof must say to count.
 
 use crate::denial::{Code, Denial, quoted};
-use crate::proof::{Component, FieldForm, Name, Proof};
+use crate::proof::{Claim, Component, FieldForm, Name, Proof};
 use crate::request::{Body, Request, is_same_to_backends};
 
 /// Required nonces are of at least this many bytes: 96 bits in base64.
@@ -89,30 +89,43 @@ impl Requirement {
         }
     }
 
+    /// Whether the claim is among those that must be valid.
+    pub(super) fn counts(&self, claim: &Claim<'_>) -> bool {
+        self.tags.is_empty() || claim.tag().is_some_and(|tag| self.tags.iter().any(|known| **known == *tag))
+    }
+
     pub(super) fn check_coverage(&self, proof: &Proof<'_>, request: &Request<'_>) -> Result<(), Denial> {
+        self.gaps(proof, request, Err)
+    }
+
+    /// Tells `found` of everything that is not covered, until that returns an error.
+    pub(super) fn gaps(
+        &self,
+        proof: &Proof<'_>,
+        request: &Request<'_>,
+        mut found: impl FnMut(Denial) -> Result<(), Denial>,
+    ) -> Result<(), Denial> {
         let components = proof.components();
         for required in &self.cover {
             if !covers(components, required, request) {
-                return Err(uncovered(proof, &required.to_string()));
-            }
-            if let Name::Field(required, _) = required {
-                check_twins(required, components, request)?;
+                found(uncovered(proof, &required.to_string()))?;
+            } else if let Name::Field(required, _) = required {
+                check_twins(required, components, request).or_else(&mut found)?;
             }
         }
         let query_is_there = request.query().is_some();
         if self.query == QueryRule::Bound && query_is_there && !covers(components, &Name::Query, request) {
-            return Err(uncovered(proof, "\"@query\" (or \"@target-uri\")"));
+            found(uncovered(proof, "\"@query\" (or \"@target-uri\")"))?;
         }
         let body_is_there = matches!(request.body, Body::Complete(body) if !body.is_empty());
         if self.body == BodyRule::Bound && body_is_there {
             if !request.fields.contains("content-digest") {
-                return Err(Denial::new(
+                found(Denial::new(
                     Code::DigestMissing,
                     "the request has a body, and no Content-Digest (RFC 9530)",
-                ));
-            }
-            if !covers_field(components, "content-digest") {
-                return Err(uncovered(proof, "\"content-digest\""));
+                ))?;
+            } else if !covers_field(components, "content-digest") {
+                found(uncovered(proof, "\"content-digest\""))?;
             }
         }
         Ok(())
@@ -132,20 +145,26 @@ impl Requirement {
     }
 
     pub(super) fn check_parameters(&self, proof: &Proof<'_>) -> Result<(), Denial> {
+        self.lacking_parameters(proof, Err)
+    }
+
+    /// Tells `found` of every parameter that is missing, until that returns an error.
+    pub(super) fn lacking_parameters(
+        &self,
+        proof: &Proof<'_>,
+        mut found: impl FnMut(Denial) -> Result<(), Denial>,
+    ) -> Result<(), Denial> {
         let parameters = proof.parameters();
         let lacking = |what: &str| {
             let label = quoted(proof.label());
-            Err(Denial::new(
-                Code::ProofMalformed,
-                format!("the proof {label} lacks a required parameter: {what}"),
-            ))
+            Denial::new(Code::ProofMalformed, format!("the proof {label} lacks a required parameter: {what}"))
         };
         if self.nonce_required && parameters.nonce.as_ref().is_none_or(|nonce| nonce.len() < MIN_NONCE_BYTES)
         {
-            return lacking(&format!("nonce, of at least {MIN_NONCE_BYTES} bytes"));
+            found(lacking(&format!("nonce, of at least {MIN_NONCE_BYTES} bytes")))?;
         }
         if self.expires_required && parameters.expires.is_none() {
-            return lacking("expires");
+            found(lacking("expires"))?;
         }
         Ok(())
     }
