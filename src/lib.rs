@@ -86,4 +86,6 @@ pub mod config;
 
 pub mod server;
 
+pub mod explain;
+
 pub mod cli;

@@ -316,6 +316,7 @@ fn every_command_has_help_with_an_example() {
         &["keys", "list"],
         &["sign"],
         &["check"],
+        &["explain"],
         &["config", "check"],
         &["config", "schema"],
         &["config", "default"],

@@ -2,8 +2,9 @@
 
 mod check;
 mod config;
+mod explain;
 mod keys;
-pub mod recorded;
+mod recorded;
 mod request;
 mod serve;
 mod sign;
@@ -38,6 +39,9 @@ enum Command {
     /// Ask a running relay directly, over gRPC, about a request.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Decide offline about a request, and show every step.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(Box<explain::ExplainArgs>),
     /// Check a configuration, or print its schema or the built-in settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -79,6 +83,7 @@ pub fn run() -> ExitCode {
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Explain(args)) => explain::run(*args),
         Some(Command::Config(command)) => config::run(command),
     };
     match result {

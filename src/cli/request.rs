@@ -47,9 +47,9 @@ pub(super) struct SignatureArgs {
     /// and content-digest where there is a body.
     #[arg(long = "cover", value_name = "COMPONENT")]
     cover: Vec<String>,
-    /// The label of the signature: another one for each signer.
-    #[arg(long, default_value = "sig")]
-    label: String,
+    /// The label of the signature: another one for each signer. Without it: sig.
+    #[arg(long)]
+    pub(super) label: Option<String>,
     /// What the signature is for.
     #[arg(long)]
     tag: Option<String>,
@@ -88,7 +88,7 @@ impl RequestArgs {
 }
 
 impl RequestParts {
-    pub(super) fn described(self, url: String) -> Result<Described, Failure> {
+    pub(super) fn described(&self, url: String) -> Result<Described, Failure> {
         let Url { scheme, authority, target } = Url::parse(&url).map_err(Failure::Usage)?;
         if self.method.is_empty()
             || !self.method.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -110,7 +110,7 @@ impl RequestParts {
             .collect::<Result<Vec<_>, Failure>>()?;
         let body = self.body()?;
         Ok(Described {
-            method: self.method,
+            method: self.method.clone(),
             url,
             scheme,
             authority,
@@ -168,6 +168,7 @@ impl Described {
         let key = parse_private_jwk(&text)
             .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
         let body = self.body.as_deref().filter(|body| !body.is_empty());
+        let name = args.label.as_deref().unwrap_or("sig");
         let mut cover = args.cover.clone();
         if cover.is_empty() {
             cover.extend(["@method".to_owned(), "@target-uri".to_owned()]);
@@ -183,11 +184,10 @@ impl Described {
             && structured_field::dictionary(input.as_bytes(), MAX_MEMBERS)
                 .map_err(Failure::usage)?
                 .iter()
-                .any(|(label, _)| label.as_str() == args.label)
+                .any(|(label, _)| label.as_str() == name)
         {
             return Err(Failure::usage(format!(
-                "there is a signature {:?} already: choose another --label",
-                args.label
+                "there is a signature {name:?} already: choose another --label"
             )));
         }
         if covers_digest && !self.has("content-digest") {
@@ -196,7 +196,7 @@ impl Described {
         }
         let created = args.created.map_or_else(|| SystemClock.now(), Timestamp::from_unix_seconds);
         let signing = Signing {
-            label: args.label.clone(),
+            label: name.to_owned(),
             cover,
             created: Some(created),
             expires: args.expires_in.map(|lifetime| Timestamp::from(created.since_epoch() + lifetime)),

@@ -10,8 +10,9 @@ use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::client::check_request;
 use super::request::PARTIAL_BODY;
-use super::{FILE_DESCRIPTOR_SET, NotHttp, read_request};
+use super::{FILE_DESCRIPTOR_SET, NotHttp, body_bytes, read_request};
 use crate::denial::Denial;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -62,6 +63,12 @@ impl RecordedCheck {
         check.transcode_to().map(Self).map_err(|error| not_a_check(&error))
     }
 
+    /// What [`client::check`](super::client::check) sends.
+    #[must_use]
+    pub fn described(request: &Request<'_>) -> Self {
+        Self(check_request(request, None))
+    }
+
     /// What Envoy sends with raw headers and with bodies.
     #[must_use]
     pub fn of(plain: Plain) -> Self {
@@ -102,6 +109,12 @@ impl RecordedCheck {
     /// As [`read_request`].
     pub fn read(&self, limits: &Limits) -> Result<Result<Request<'_>, Denial>, NotHttp> {
         read_request(&self.0, limits)
+    }
+
+    /// Its size, as the server counts it before it reads it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        body_bytes(&self.0)
     }
 
     /// When Envoy says that the request arrived.

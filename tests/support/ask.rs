@@ -19,7 +19,7 @@ use super::relay::{Relay, START};
 use super::signer::Signer;
 
 /// A request to ask about. It can be signed, and changed before and after.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Ask {
     pub method: String,
     pub scheme: String,

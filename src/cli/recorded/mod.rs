@@ -29,7 +29,7 @@ const LISTED: usize = 40;
 
 /// The arguments that name a record.
 #[derive(Debug, Args)]
-pub struct RecordedArgs {
+pub(super) struct RecordedArgs {
     /// A recorded request instead of a described one: the output of curl -v, a HAR, or Envoy's Check in JSON. - is
     /// standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "method", "headers"])]
@@ -48,36 +48,36 @@ impl RecordedArgs {
     ///
     /// # Errors
     /// As [`read`], and when the file cannot be read.
-    pub fn read(self, body: Option<Vec<u8>>) -> Result<Option<Recorded>, Failure> {
-        let Self { recorded, entry, scheme } = self;
-        let Some(file) = recorded else { return Ok(None) };
+    pub(super) fn read(&self, body: Option<Vec<u8>>) -> Result<Option<Recorded>, Failure> {
+        let Some(file) = &self.recorded else { return Ok(None) };
         let (name, source): (_, Result<Box<dyn Read>, _>) = if file == "-" {
             ("standard input", Ok(Box::new(std::io::stdin())))
         } else {
-            (file.as_str(), File::open(&file).map(|file| Box::new(file) as Box<dyn Read>))
+            (file.as_str(), File::open(file).map(|file| Box::new(file) as Box<dyn Read>))
         };
         let mut text = Vec::new();
         source
             // One byte more than is allowed, so that `read` sees that there is more.
             .and_then(|source| source.take(LARGEST as u64 + 1).read_to_end(&mut text))
             .map_err(|error| Failure::failed(format!("{name}: {error}")))?;
-        read(&text, name, Overrides { scheme, body, entry }).map(Some)
+        let overrides = Overrides { scheme: self.scheme.clone(), body, entry: self.entry };
+        read(&text, name, overrides).map(Some)
     }
 }
 
 /// What the caller knows better than the record.
 #[derive(Default, Clone)]
-pub struct Overrides {
+pub(super) struct Overrides {
     /// `http` or `https`.
-    pub scheme: Option<String>,
-    pub body: Option<Vec<u8>>,
+    pub(super) scheme: Option<String>,
+    pub(super) body: Option<Vec<u8>>,
     /// Which request of the record, counted from 1.
-    pub entry: Option<usize>,
+    pub(super) entry: Option<usize>,
 }
 
 /// The form of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     Curl,
     Har,
     Check,
@@ -127,7 +127,7 @@ Expected one of
   Check in JSON:     the envoy.service.auth.v3.CheckRequest that Envoy sent, as JSON: {\"attributes\": …}";
 
 /// A request as somebody recorded it.
-pub struct Recorded {
+pub(super) struct Recorded {
     format: Format,
     check: RecordedCheck,
     unknown_body: Option<&'static str>,
@@ -138,25 +138,25 @@ pub struct Recorded {
 impl Recorded {
     /// The form that the record was found to have.
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub(super) fn format(&self) -> Format {
         self.format
+    }
+
+    /// The size of the check that it would come in.
+    #[must_use]
+    pub(super) fn bytes(&self) -> usize {
+        self.check.bytes()
     }
 
     /// When the request was made, where the record says so.
     #[must_use]
-    pub fn time(&self) -> Option<Timestamp> {
+    pub(super) fn time(&self) -> Option<Timestamp> {
         self.time
-    }
-
-    /// Why the body is not known, where it is not.
-    #[must_use]
-    pub fn unknown_body(&self) -> Option<&'static str> {
-        self.unknown_body
     }
 
     /// What was assumed, and what the record leaves open: a sentence each.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
+    pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
 
@@ -164,7 +164,7 @@ impl Recorded {
     ///
     /// # Errors
     /// For a check that is not about an HTTP request: the server answers those with a gRPC error.
-    pub fn request(&self, limits: &Limits) -> Result<Result<Request<'_>, Denial>, Failure> {
+    pub(super) fn request(&self, limits: &Limits) -> Result<Result<Request<'_>, Denial>, Failure> {
         let mut request = self.check.read(limits).map_err(Failure::usage)?;
         if let (Ok(request), Some(evidence)) = (&mut request, self.unknown_body) {
             request.body = Body::Unavailable { evidence };
@@ -177,7 +177,7 @@ impl Recorded {
 ///
 /// # Errors
 /// `Usage` for a record that cannot be read, and one that leaves open which request is meant.
-pub fn read(text: &[u8], name: &str, overrides: Overrides) -> Result<Recorded, Failure> {
+pub(super) fn read(text: &[u8], name: &str, overrides: Overrides) -> Result<Recorded, Failure> {
     let usage = |problem: String| Failure::Usage(format!("{name}: {problem}"));
     if text.len() > LARGEST {
         return Err(usage(format!("more than {LARGEST} bytes: keep only the request that is meant")));
@@ -310,61 +310,4 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-    use crate::cli::request::RequestParts;
-
-    /// A command that takes a request either way.
-    #[derive(clap::Parser)]
-    struct Either {
-        #[arg(long, required_unless_present = "recorded")]
-        url: Option<String>,
-        #[command(flatten)]
-        recorded: RecordedArgs,
-        #[command(flatten)]
-        parts: RequestParts,
-    }
-
-    const RECORD: &str = "> POST / HTTP/1.1\n> Host: a.example\n> Content-Length: 2\n> \n";
-
-    fn parse(arguments: &[&str]) -> Result<Either, clap::Error> {
-        Either::try_parse_from([&["either"], arguments].concat())
-    }
-
-    #[test]
-    fn a_request_is_described_or_recorded() {
-        assert!(parse(&["--url", "http://a.example/", "--method", "POST", "-H", "a: b"]).is_ok());
-        assert!(parse(&["--recorded", "r", "--entry", "2", "--scheme", "https", "--body", "{}"]).is_ok());
-        for wrong in [
-            &[][..],
-            &["--recorded", "r", "--url", "http://a.example/"],
-            &["--recorded", "r", "--method", "GET"],
-            &["--recorded", "r", "-H", "a: b"],
-            &["--recorded", "r", "--scheme", "ftp"],
-            &["--url", "http://a.example/", "--entry", "1"],
-            &["--url", "http://a.example/", "--scheme", "http"],
-        ] {
-            assert!(parse(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn the_recorded_file_is_read_and_the_body_is_the_one_given() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), RECORD).unwrap();
-        let name = file.path().to_str().unwrap();
-        let Either { url, recorded, parts } =
-            parse(&["--recorded", name, "--scheme", "https", "--body", "{}"]).ok().unwrap();
-        let record = recorded.read(parts.body().ok().unwrap()).ok().unwrap().unwrap();
-        let limits = Limits::default();
-        let request = record.request(&limits).ok().unwrap().unwrap();
-        assert_eq!((url, request.scheme, request.body), (None, "https", Body::Complete(b"{}")));
-
-        let Either { recorded, parts, .. } = parse(&["--recorded", "/nowhere"]).ok().unwrap();
-        assert!(matches!(recorded.read(parts.body().ok().unwrap()), Err(Failure::Failed(_))));
-        let Either { recorded, .. } = parse(&["--url", "http://a.example/"]).ok().unwrap();
-        assert!(matches!(recorded.read(None), Ok(None)));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Whatever a record says, it is read or refused.
 
-use proof_messenger_relay::cli::recorded::{Overrides, read};
-use proof_messenger_relay::limits::Limits;
+use crate::cli::recorded::{Overrides, read};
+use crate::limits::Limits;
 use proptest::prelude::*;
 
 use super::{file, problem, recorded, request};

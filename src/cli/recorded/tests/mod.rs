@@ -1,24 +1,24 @@
-//! Recorded requests: the files beside this are what curl, browsers, proxies and Envoy write.
+//! Recorded requests: the files in `tests/recorded` are what curl, browsers, proxies and Envoy write.
 //!
 //! Each of them carries a signature that was made when it was recorded, so reading one right means that it verifies.
 
+mod arguments;
 mod check;
 mod curl;
-mod hostile;
-
 mod har;
+mod hostile;
 
 use std::path::Path;
 
-use proof_messenger_relay::cli::Failure;
-use proof_messenger_relay::cli::recorded::{Overrides, Recorded, read};
-use proof_messenger_relay::denial::Denial;
-use proof_messenger_relay::keys::{Directory, parse_jwk_set};
-use proof_messenger_relay::limits::Limits;
-use proof_messenger_relay::proof::ProofFields;
-use proof_messenger_relay::request::{Body, Request};
-use proof_messenger_relay::timestamp::Timestamp;
-use proof_messenger_relay::verify::{FieldTypes, Message, Requirement, verify};
+use crate::cli::Failure;
+use crate::cli::recorded::{Overrides, Recorded, read};
+use crate::denial::Denial;
+use crate::keys::{Directory, parse_jwk_set};
+use crate::limits::Limits;
+use crate::proof::ProofFields;
+use crate::request::{Body, Request};
+use crate::timestamp::Timestamp;
+use crate::verify::{FieldTypes, Message, Requirement, verify};
 
 /// When the records were made.
 const MADE: u64 = 1_795_591_555;

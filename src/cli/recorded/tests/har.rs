@@ -1,9 +1,9 @@
 //! HAR.
 
-use proof_messenger_relay::cli::recorded::{Format, Overrides};
-use proof_messenger_relay::denial::Code;
-use proof_messenger_relay::request::Body;
-use proof_messenger_relay::timestamp::Timestamp;
+use crate::cli::recorded::{Format, Overrides};
+use crate::denial::Code;
+use crate::request::Body;
+use crate::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use super::{BODY, MADE, assert_transfer, denial, entry, file, lines, problem, recorded, request, with_body};
@@ -102,7 +102,7 @@ fn a_body_that_is_not_there_as_it_was_sent_is_not_known() {
     ] {
         let text = changed(|request| request["postData"] = data);
         let record = recorded(&text, Overrides::default());
-        let why = record.unknown_body().unwrap();
+        let why = record.unknown_body.unwrap();
         assert!(why.contains(said), "{why}");
         assert_eq!(request(&record).body, Body::Unavailable { evidence: why });
         assert_transfer(&request(&recorded(&text, with_body())), "https");

@@ -1,8 +1,8 @@
 //! `curl -v`.
 
-use proof_messenger_relay::cli::recorded::{Format, Overrides};
-use proof_messenger_relay::denial::Code;
-use proof_messenger_relay::request::Body;
+use crate::cli::recorded::{Format, Overrides};
+use crate::denial::Code;
+use crate::request::Body;
 
 use super::{
     BODY, assert_transfer, denial, entry, file, lines, problem, recorded, request, text, verified, with_body,
@@ -31,7 +31,7 @@ fn what_curl_prints_verifies() {
 #[test]
 fn an_announced_body_that_is_not_given_is_not_known() {
     let record = recorded(file("http1.txt"), Overrides::default());
-    let why = record.unknown_body().unwrap();
+    let why = record.unknown_body.unwrap();
     assert!(why.contains("--body-file"), "{why}");
     assert_eq!(request(&record).body, Body::Unavailable { evidence: why });
 
@@ -49,12 +49,12 @@ fn no_body_is_no_body() {
         "> POST / HTTP/1.1\n> Host: a.example\n> Content-Length: 0\n>\n",
     ] {
         let record = recorded(text, Overrides::default());
-        assert_eq!((record.unknown_body(), request(&record).body), (None, Body::Absent), "{text}");
+        assert_eq!((record.unknown_body, request(&record).body), (None, Body::Absent), "{text}");
     }
     // Chunks, and HTTP/2 without a length, may be anything.
     for head in ["POST / HTTP/1.1\n> Transfer-Encoding: chunked", "PUT / HTTP/2"] {
         let text = format!("> {head}\n> Host: a.example\n>\n");
-        assert!(recorded(&text, Overrides::default()).unknown_body().is_some(), "{text}");
+        assert!(recorded(&text, Overrides::default()).unknown_body.is_some(), "{text}");
         assert_eq!(request(&recorded(&text, with_body())).body, Body::Complete(BODY), "{text}");
         let empty = Overrides { body: Some(Vec::new()), ..Overrides::default() };
         assert_eq!(request(&recorded(&text, empty)).body, Body::Complete(b""), "{text}");

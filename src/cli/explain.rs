@@ -1,0 +1,216 @@
+//! `explain`: decides offline, and shows every step.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Failure;
+use super::recorded::RecordedArgs;
+use super::request::{RequestParts, SignatureArgs};
+use crate::config::Config;
+use crate::denial::Denial;
+use crate::envoy::RecordedCheck;
+use crate::explain::{Asked, Story, Text, explain, newest_created};
+use crate::keys::store;
+use crate::relay::Relay;
+use crate::replay::MemoryStore;
+use crate::request::{Request, Source};
+use crate::timestamp::{Clock, SystemClock, Timestamp};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  What the relay would say of a request that curl sent, at the time when it was signed:
+  curl -v … 2>sent.txt; proof-messenger-relay explain --config relay.yaml --recorded sent.txt --body '{}' --at signed
+  Where a client's own signature base differs:
+  proof-messenger-relay explain --config relay.yaml --recorded sent.txt --at signed --base base.txt
+  A request described and signed here:
+  proof-messenger-relay explain --config relay.yaml --key alice.jwk.json --url http://localhost:10000/transfers/7
+Exit codes: 0 allowed or observed, 1 denied, 64 wrong usage or configuration.
+Replays are not checked: only the running relay remembers them.";
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The configuration file of the relay. Without one, the built-in settings deny everything.
+    #[arg(long, env = "PROOF_MESSENGER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The URL, as the client requests it.
+    #[arg(long, required_unless_present = "recorded")]
+    url: Option<String>,
+    #[command(flatten)]
+    recorded: RecordedArgs,
+    #[command(flatten)]
+    parts: RequestParts,
+    /// Sign the described request first, with this private JWK.
+    #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    signature: SignatureArgs,
+    /// Name the policy, as a route does in context_extensions.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The address of the client, for conditions.
+    #[arg(long, value_name = "IP")]
+    source_address: Option<String>,
+    /// Who the client is by its certificate, for conditions.
+    #[arg(long, value_name = "NAME")]
+    source_principal: Option<String>,
+    /// When to decide: seconds since 1970, a time such as 2026-01-31T09:00:00Z, or `signed`, which is when the newest
+    /// proof was created. Without it: when the record was made, where it says so, or else now.
+    #[arg(long, value_name = "TIME", value_parser = At::parse)]
+    at: Option<At>,
+    /// The signature base as the client printed it, to be compared; with --label, against that proof.
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// When to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Signed,
+    Time(Timestamp),
+}
+
+impl At {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "signed" {
+            return Ok(Self::Signed);
+        }
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self::Time(Timestamp::from_unix_seconds(seconds)));
+        }
+        let time =
+            text.parse::<jiff::Timestamp>().ok().map(|time| time.duration_since(jiff::Timestamp::UNIX_EPOCH));
+        let since_epoch = time.and_then(|time| std::time::Duration::try_from(time).ok());
+        since_epoch.map(|time| Self::Time(time.into())).ok_or_else(|| {
+            "expected seconds since 1970, a time such as 2026-01-31T09:00:00Z, or signed".to_owned()
+        })
+    }
+}
+
+/// A clock that stands still: all of a decision is made at one time.
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
+    let config = match &args.config {
+        Some(path) => Config::load(path),
+        None => Config::built_in(),
+    }
+    .map_err(Failure::usage)?;
+    let keys = store::load(&config.key_files).map_err(Failure::usage)?;
+    let now = SystemClock.now();
+    // Proofs of this one request are all that it has to hold.
+    let store = Arc::new(MemoryStore::new(config.limits.labels.max(1)));
+    let mut relay = Relay::new(config, keys, store, Arc::new(Still(now)));
+
+    let base = match &args.base {
+        Some(path) => {
+            Some(fs::read(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?)
+        }
+        None => None,
+    };
+    let label = args.signature.label.clone();
+    let Taken { check, bytes, source, notes, time } = Taken::of(&args)?;
+    let mut request = check.read(&relay)?;
+    if let Ok(request) = &mut request {
+        request.route_policy = args.policy.as_deref().or(request.route_policy);
+        let Source { address, principal } = request.source;
+        request.source = Source {
+            address: args.source_address.as_deref().or(address),
+            principal: args.source_principal.as_deref().or(principal),
+        };
+    }
+    let (at, why_then) = match (args.at, time) {
+        (Some(At::Time(at)), _) => (at, "as given with --at"),
+        (Some(At::Signed), _) => {
+            let newest = request.as_ref().ok().and_then(|request| newest_created(request, &relay));
+            let newest =
+                newest.ok_or_else(|| Failure::usage("--at signed: no proof says when it was created"))?;
+            (newest, "when the newest proof was created")
+        }
+        (None, Some(recorded)) => (recorded, "when the request was recorded"),
+        (None, None) => (now, "now"),
+    };
+    relay.clock = Arc::new(Still(at));
+    let client_base = base.as_deref().map(|base| (base, label.as_deref()));
+    let asked = Asked { request, bytes, source, notes, why_then, client_base };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
+    let story = runtime.block_on(explain(&relay, asked));
+    if story.base_difference.is_none() && args.base.is_some() {
+        eprintln!("there is no proof that the base could be compared with");
+    }
+    print(&story, args.json)?;
+    // The story is on standard output; the exit code says whether it ends well.
+    if story.decision.allowed { Ok(()) } else { Err(Failure::Failed(String::new())) }
+}
+
+fn print(story: &Story, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(story).map_err(Failure::failed)?);
+    } else {
+        print!("{}", Text(story));
+    }
+    Ok(())
+}
+
+/// A request from the command line or from a record.
+struct Taken {
+    check: Check,
+    bytes: usize,
+    source: String,
+    notes: Vec<String>,
+    time: Option<Timestamp>,
+}
+
+enum Check {
+    Described(RecordedCheck),
+    Recorded(super::recorded::Recorded),
+}
+
+impl Check {
+    fn read(&self, relay: &Relay) -> Result<Result<Request<'_>, Denial>, Failure> {
+        match self {
+            Self::Described(check) => check.read(&relay.limits).map_err(Failure::usage),
+            Self::Recorded(recorded) => recorded.request(&relay.limits),
+        }
+    }
+}
+
+impl Taken {
+    fn of(args: &ExplainArgs) -> Result<Self, Failure> {
+        let body = args.parts.body()?;
+        if let Some(recorded) = args.recorded.read(body)? {
+            return Ok(Self {
+                bytes: recorded.bytes(),
+                source: format!("a record: {}", recorded.format()),
+                notes: recorded.notes().to_vec(),
+                time: recorded.time(),
+                check: Check::Recorded(recorded),
+            });
+        }
+        let Some(url) = &args.url else { return Err(Failure::usage("expected --url or --recorded")) };
+        let mut described = args.parts.described(url.clone())?;
+        if let Some(key) = &args.key {
+            described.sign(key, &args.signature)?;
+        }
+        let check = RecordedCheck::described(&described.request()?);
+        let signed = if args.key.is_some() { ", signed here" } else { "" };
+        Ok(Self {
+            bytes: check.bytes(),
+            source: format!("the command line{signed}"),
+            notes: Vec::new(),
+            time: None,
+            check: Check::Described(check),
+        })
+    }
+}
