@@ -70,6 +70,7 @@ pub mod policy;
 pub mod replay;
 
 pub mod admission;
+pub mod observed;
 
 pub mod relay;
 

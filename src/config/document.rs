@@ -31,12 +31,8 @@ impl Document {
                     .map(|location| Location { line: location.line(), column: location.column() }),
                 message: without_location(&error.to_string()),
             })?;
-        let mut document = Self {
-            text: text.to_owned(),
-            value: Value::Null,
-            keys: HashMap::new(),
-            values: HashMap::new(),
-        };
+        let mut document =
+            Self { text: text.to_owned(), value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
         document.value = match root {
             Some(root) => document.take(root, String::new()),
             // An empty file, or one that is all comments, changes nothing of the built-in settings.

@@ -104,9 +104,10 @@ impl Match {
         let hosts = self.hosts.is_empty()
             || !other.hosts.is_empty()
                 && other.hosts.iter().all(|host| self.hosts.iter().any(|known| known.covers(host)));
-        let path = self.path.as_ref().is_none_or(|pattern| {
-            other.path.as_ref().is_some_and(|other| pattern.covers(other))
-        });
+        let path = self
+            .path
+            .as_ref()
+            .is_none_or(|pattern| other.path.as_ref().is_some_and(|other| pattern.covers(other)));
         methods && hosts && path
     }
 

@@ -206,9 +206,7 @@ impl PathPattern {
             (None, None) => self.segments.len() == other.segments.len(),
             (None, Some(_)) => false,
             (Some(_), Some(_)) => self.segments.len() <= other.segments.len(),
-            (Some(_), None) => {
-                other.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty())
-            }
+            (Some(_), None) => other.segments.get(self.segments.len()).is_some_and(|first| !first.is_empty()),
         };
         enough
             && self.segments.iter().zip(&other.segments).all(|pair| match pair {
@@ -234,8 +232,7 @@ impl PathPattern {
     }
 
     pub(super) fn matches(&self, path: &Path<'_>) -> bool {
-        let rest_is_empty =
-            || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
+        let rest_is_empty = || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
         self.takes(path.segments.len())
             && !(self.rest.is_some() && rest_is_empty())
             && self.segments.iter().zip(&path.segments).all(|(pattern, segment)| match pattern {
