@@ -11,8 +11,8 @@ use super::problem::{Location, Problem};
 
 /// A parsed text: its value, and the place of each member by JSON pointer (RFC 6901).
 #[derive(Debug)]
-pub(super) struct Document {
-    pub(super) value: Value,
+pub(crate) struct Document {
+    pub(crate) value: Value,
     keys: HashMap<String, Location>,
     values: HashMap<String, Location>,
 }
@@ -21,21 +21,29 @@ impl Document {
     /// # Errors
     /// The first error of syntax: after one, nothing that follows means anything. A key that stands twice is one.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let root: Option<Node> =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem {
-                location: error
-                    .location()
-                    .map(|location| Location { line: location.line(), column: location.column() }),
-                message: without_location(&error.to_string()),
-            })?;
-        let mut document = Self { value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
-        document.value = match root {
-            Some(root) => document.take(root, String::new()),
+            serde_saphyr::from_str_with_options(text, options()).map_err(|error| refused(&error))?;
+        Ok(match root {
+            Some(root) => Self::of(root),
             // An empty file, or one that is all comments, changes nothing of the built-in settings.
-            None => Value::Object(Map::new()),
-        };
-        Ok(document)
+            None => Self { value: Value::Object(Map::new()), keys: HashMap::new(), values: HashMap::new() },
+        })
+    }
+
+    /// Every document of a text, with places in the whole text. Empty ones are left out.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, Problem> {
+        let roots: Vec<Node> =
+            serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| refused(&error))?;
+        Ok(roots.into_iter().map(Self::of).collect())
+    }
+
+    fn of(root: Node) -> Self {
+        let mut document = Self { value: Value::Null, keys: HashMap::new(), values: HashMap::new() };
+        document.value = document.take(root, String::new());
+        document
     }
 
     /// The value as the types of the configuration file. It must have passed the schema.
@@ -51,6 +59,16 @@ impl Document {
     /// A problem with the key at that pointer.
     pub(super) fn key_problem(&self, pointer: &str, message: impl Into<String>) -> Problem {
         Problem { location: self.keys.get(pointer).copied(), message: message.into() }
+    }
+
+    /// Where the key at that pointer stands.
+    pub(crate) fn key_location(&self, pointer: &str) -> Option<Location> {
+        self.keys.get(pointer).copied()
+    }
+
+    /// Where the value at that pointer begins.
+    pub(crate) fn value_location(&self, pointer: &str) -> Option<Location> {
+        self.values.get(pointer).copied()
     }
 
     fn take(&mut self, node: Node, pointer: String) -> Value {
@@ -77,6 +95,19 @@ impl Document {
     }
 }
 
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true, with_snippet: false }
+}
+
+fn refused(error: &serde_saphyr::Error) -> Problem {
+    Problem {
+        location: error
+            .location()
+            .map(|location| Location { line: location.line(), column: location.column() }),
+        message: without_location(&error.to_string()),
+    }
+}
+
 /// The parser says where as well, in its own words, and how its caller could allow what it refused.
 fn without_location(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
@@ -84,7 +115,7 @@ fn without_location(message: &str) -> String {
 }
 
 /// The pointer of a member.
-pub(super) fn child(pointer: &str, key: &str) -> String {
+pub(crate) fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

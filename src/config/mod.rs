@@ -3,7 +3,7 @@
 //! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
 //! is enforced: both come from the types in [`mod@file`].
 
-mod document;
+pub(crate) mod document;
 pub mod file;
 pub mod format;
 mod lower;
@@ -14,7 +14,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use problem::{Problem, Problems};
+pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
 use crate::envoy::Denials;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A place in a text, both counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Location {
     pub line: u64,
     pub column: u64,
@@ -33,7 +33,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.location);
         Self { name: name.to_owned(), problems }
     }
