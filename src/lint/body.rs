@@ -48,13 +48,13 @@ impl<'a> Linter<'a> {
             self.report(
                 Rule::PartialBody,
                 &node,
-                format!("expected {partial}: false, but found {}", node.shown()),
+                format!("expected {}: false, but found {}", node.key(), node.shown()),
             );
         }
         if let Some(as_bytes) = as_bytes {
             match settings.get(as_bytes) {
                 Some(node) if node.flag() != Some(true) => {
-                    let message = format!("expected {as_bytes}: true, but found {}", node.shown());
+                    let message = format!("expected {}: true, but found {}", node.key(), node.shown());
                     self.report(Rule::TextBody, &node, message);
                 }
                 None if extent == Extent::Whole => {
@@ -68,7 +68,7 @@ impl<'a> Linter<'a> {
     /// A switch that must not be on.
     pub(super) fn off(&mut self, rule: Rule, fields: &Node<'a>, name: &str) {
         if let Some(node) = fields.get(name).filter(|node| node.flag() == Some(true)) {
-            self.report(rule, &node, format!("expected {name}: false, but found {}", node.shown()));
+            self.report(rule, &node, format!("expected {}: false, but found {}", node.key(), node.shown()));
         }
     }
 

@@ -29,7 +29,7 @@ impl<'a> Linter<'a> {
         match Message::of(node) {
             // A filter that comes by itself, over ECDS.
             Some(message) if message.is_ext_authz() => {
-                self.asks("ext_authz filter", node);
+                self.understands("ext_authz configuration", node);
                 return self.ext_authz(node, &message, Extent::Whole);
             }
             Some(message) if message.name.ends_with(".Cluster") => self.understands("cluster", node),
@@ -97,8 +97,12 @@ impl<'a> Linter<'a> {
             );
         }
         let Some(config) = filter.get("typed_config") else {
-            let message = "expected the configuration of ext_authz, but found that it is discovered (ECDS)";
-            return self.report(Rule::Unseen, filter, message);
+            let name = filter.text_of("name").unwrap_or_default();
+            if !self.facts.discovered_filters.contains(name) {
+                let message = format!("expected the filter {name:?} among the files, but found it nowhere");
+                self.report(Rule::UnseenFilter, filter, message);
+            }
+            return;
         };
         if let Some(message) = Message::of(&config) {
             self.ext_authz(&config, &message, extent);

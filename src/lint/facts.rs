@@ -13,6 +13,8 @@ const CONNECTION_MANAGER: &str = ".HttpConnectionManager";
 pub(super) struct Facts<'a> {
     /// The names of ext_authz filters: routes refer to a filter by its name.
     pub(super) ext_authz_names: HashSet<&'a str>,
+    /// The names of those whose configuration stands by itself, as ECDS delivers it.
+    pub(super) discovered_filters: HashSet<&'a str>,
     /// Whether a connection manager has one.
     pub(super) ext_authz_seen: bool,
     /// Route configurations that connection managers may refer to.
@@ -64,6 +66,10 @@ impl<'a> Facts<'a> {
                     self.ext_authz_names.extend(filter.text_of("name"));
                 }
             }
+        }
+        let discovered = node.text_of("@type").is_some_and(|url| url.ends_with(".TypedExtensionConfig"));
+        if discovered && is_ext_authz(node) {
+            self.discovered_filters.extend(node.text_of("name"));
         }
         if is_route_configuration(node)
             && let Some(name) = node.text_of("name")

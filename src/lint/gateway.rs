@@ -86,9 +86,11 @@ impl<'a> Linter<'a> {
             None => self.report(Rule::NoBody, &ext_auth, "expected bodyToExtAuth, but found none"),
         }
         self.timeout(&ext_auth, "10s");
-        let found =
-            "expected raw headers and bodies, but found extAuth of Envoy Gateway, which passes on text";
-        self.report(Rule::NotRaw, &ext_auth, found);
+        if ext_auth.get("grpc").is_some() {
+            let found =
+                "expected raw headers and bodies, but found extAuth of Envoy Gateway, which shows text";
+            self.report(Rule::NotRaw, &ext_auth, found);
+        }
     }
 
     fn client_traffic(&mut self, spec: &Node<'a>) {

@@ -145,7 +145,7 @@ impl<'a> Linter<'a> {
         } else {
             let found =
                 format!("expected the provider {} among the files, but found it nowhere", name.shown());
-            self.report(Rule::Unseen, name, found);
+            self.report(Rule::UnseenFilter, name, found);
         }
     }
 

@@ -75,7 +75,10 @@ impl Report {
     #[must_use]
     pub fn summary(&self) -> String {
         match (self.asking.is_empty(), self.errors().next()) {
-            (_, Some(_)) => format!("unsound: {} findings", self.errors().count()),
+            (_, Some(_)) => match self.errors().count() {
+                1 => "unsound: 1 finding".to_owned(),
+                count => format!("unsound: {count} findings"),
+            },
             (false, None) => format!("sound: {}", counted(&self.asking)),
             (true, None) => {
                 format!("nothing wrong with it, but no ext_authz filter in it: {}", counted(&self.understood))

@@ -47,11 +47,13 @@ impl<'a> Node<'a> {
         self.part.document.value_location(&self.pointer)
     }
 
-    /// A member by its name in snake case, or as protobuf's JSON has it in camel case. null is as good as absent.
+    /// A member by its name. protobuf's JSON takes it in snake case and in camel case. null is as good as absent.
     pub(super) fn get(&self, name: &str) -> Option<Self> {
         let members = self.value.as_object()?;
-        let camel = camel_case(name);
-        let (key, value) = [name, camel.as_str()].iter().find_map(|name| members.get_key_value(*name))?;
+        let (key, value) = members
+            .get_key_value(name)
+            .or_else(|| members.get_key_value(&camel_case(name)))
+            .or_else(|| members.get_key_value(&snake_case(name)))?;
         (!value.is_null()).then(|| self.member(key, value))
     }
 
@@ -69,6 +71,11 @@ impl<'a> Node<'a> {
     /// The entries of a list that is a member.
     pub(super) fn list(&self, name: &str) -> Vec<Self> {
         self.get(name).map(|list| list.items()).unwrap_or_default()
+    }
+
+    /// The key under which it stands, as it is spelt there.
+    pub(super) fn key(&self) -> &str {
+        self.pointer.rsplit_once('/').map_or("", |(_, key)| key)
     }
 
     /// The members of a mapping; none of anything else.
@@ -139,6 +146,17 @@ impl<'a> Node<'a> {
             None => text,
         }
     }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 fn camel_case(name: &str) -> String {

@@ -18,11 +18,11 @@ impl<'a> Linter<'a> {
         {
             let found =
                 format!("expected the routes {} among the files, but found them nowhere", name.shown());
-            self.report(Rule::Unseen, &name, found);
+            self.report(Rule::UnseenRoutes, &name, found);
         }
         if let Some(scoped) = manager.get("scoped_routes") {
             let found = "expected routes in a file, but found that they are chosen by scope";
-            self.report(Rule::Unseen, &scoped, found);
+            self.report(Rule::UnseenRoutes, &scoped, found);
         }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Linter<'a> {
         }
         if let Some(vhds) = routes.get("vhds") {
             let found = "expected virtual hosts in a file, but found that they are discovered (VHDS)";
-            self.report(Rule::Unseen, &vhds, found);
+            self.report(Rule::UnseenRoutes, &vhds, found);
         }
     }
 

@@ -250,7 +250,7 @@ impl Drop for Envoy {
 }
 
 /// The Envoy that `envoy/obtain` finds or installs: `$ENVOY` where that is set.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let obtain = concat!(env!("CARGO_MANIFEST_DIR"), "/envoy/obtain");
