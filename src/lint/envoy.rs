@@ -32,6 +32,10 @@ impl<'a> Linter<'a> {
                 self.understands("ext_authz configuration", node);
                 return self.ext_authz(node, &message, Extent::Whole);
             }
+            Some(message) if message.name.ends_with(".VirtualHost") => {
+                self.understands("virtual host", node);
+                return self.virtual_host(node);
+            }
             Some(message) if message.name.ends_with(".Cluster") => self.understands("cluster", node),
             _ => {}
         }
@@ -49,7 +53,11 @@ impl<'a> Linter<'a> {
     /// A connection manager, or a patch of one.
     pub(super) fn connection_manager(&mut self, manager: &Node<'a>, extent: Extent) {
         let filters = manager.list("http_filters");
-        let at = filters.iter().position(is_ext_authz);
+        // Where one speaks gRPC, those that speak HTTP are somebody else's.
+        let one_speaks_grpc = filters.iter().any(speaks_grpc);
+        let is_the_relays =
+            |filter: &Node<'_>| is_ext_authz(filter) && (!one_speaks_grpc || speaks_grpc(filter));
+        let at = filters.iter().position(is_the_relays);
         if at.is_none() && extent == Extent::Whole {
             if self.facts.ext_authz_seen {
                 let message = "expected an ext_authz filter as on another listener, but found none";
@@ -60,7 +68,10 @@ impl<'a> Linter<'a> {
         if let Some(at) = at {
             self.filters_around(&filters, at);
         }
-        self.ext_authz_filters(&filters, extent);
+        for filter in filters.iter().filter(|filter| is_the_relays(filter)) {
+            self.asks("ext_authz filter", filter);
+            self.http_filter(filter, extent);
+        }
         self.early_mutations(manager);
         self.upgrades(manager);
         self.normalisation(manager);
@@ -69,22 +80,6 @@ impl<'a> Linter<'a> {
             self.paths(manager);
         }
         self.routes_of(manager);
-    }
-
-    /// The ext_authz filters. Where one speaks gRPC, those that speak HTTP are somebody else's.
-    fn ext_authz_filters(&mut self, filters: &[Node<'a>], extent: Extent) {
-        let speaks_grpc = |filter: &Node<'a>| {
-            let message = filter.get("typed_config").as_ref().and_then(Message::of);
-            message.is_some_and(|message| message.fields.get("grpc_service").is_some())
-        };
-        let one_speaks_grpc = filters.iter().any(|filter| is_ext_authz(filter) && speaks_grpc(filter));
-        for filter in filters.iter().filter(|filter| is_ext_authz(filter)) {
-            if one_speaks_grpc && !speaks_grpc(filter) {
-                continue;
-            }
-            self.asks("ext_authz filter", filter);
-            self.http_filter(filter, extent);
-        }
     }
 
     /// An ext_authz filter in its place in a list.
@@ -134,7 +129,7 @@ impl<'a> Linter<'a> {
         ];
         for switch in switches {
             if let Some(node) = manager.get(switch).filter(|node| node.flag() == Some(true)) {
-                self.report(Rule::RewritesSigned, &node, format!("expected no {switch}, but found true"));
+                self.report(Rule::RewritesSigned, &node, format!("expected {switch}: false, but found true"));
             }
         }
         if let Some(action) = manager.get("path_with_escaped_slashes_action")
@@ -163,4 +158,11 @@ impl<'a> Linter<'a> {
             None => {}
         }
     }
+}
+
+/// Whether a filter is ext_authz and asks over gRPC, as the relay wants it.
+fn speaks_grpc(filter: &Node<'_>) -> bool {
+    let config = filter.get("typed_config");
+    let message = config.as_ref().and_then(Message::of).filter(Message::is_ext_authz);
+    message.is_some_and(|message| message.fields.get("grpc_service").is_some())
 }

@@ -71,6 +71,12 @@ impl<'a> Facts<'a> {
         if discovered && is_ext_authz(node) {
             self.discovered_filters.extend(node.text_of("name"));
         }
+        // Istio adds such a configuration by a patch.
+        if node.text_of("applyTo") == Some("EXTENSION_CONFIG")
+            && let Some(value) = node.path(&["patch", "value"]).filter(is_ext_authz)
+        {
+            self.discovered_filters.extend(value.text_of("name"));
+        }
         if is_route_configuration(node)
             && let Some(name) = node.text_of("name")
         {

@@ -103,8 +103,9 @@ impl<'a> Linter<'a> {
     /// Mutations before routing and all filters. To remove a header is fine: the relay sees what is forwarded.
     pub(super) fn early_mutations(&mut self, manager: &Node<'a>) {
         for extension in manager.list("early_header_mutation_extensions") {
-            let mutations = extension.get("typed_config").map(|config| config.list("mutations"));
-            for mutation in mutations.unwrap_or_default() {
+            let config = extension.get("typed_config");
+            let Some(message) = config.as_ref().and_then(Message::of) else { continue };
+            for mutation in message.fields.list("mutations") {
                 let Some(append) = mutation.get("append") else { continue };
                 let header = append.path(&["header", "key"]).map(|key| key.shown()).unwrap_or_default();
                 let found = format!("expected headers to be removed only, but found that {header} is set");

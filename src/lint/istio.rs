@@ -198,9 +198,13 @@ fn fields<'a>(entry: &Node<'a>, part: &str) -> Vec<(Node<'a>, String)> {
         .collect()
 }
 
-/// `*` and `/*` in a positive list are all there is.
+/// `*` and `/*` are all paths, and `*` all hosts and methods. Of a source it is not all: `*` asks for an identity.
 fn matches_everything(name: &str, list: &Node<'_>) -> bool {
-    let all =
-        |item: &Node<'_>| matches!((name, item.text()), (_, Some("*")) | ("paths", Some("/*" | "/{**}")));
-    list.items().is_empty() || (!name.starts_with("not") && list.items().iter().any(all))
+    let all = |item: &Node<'_>| {
+        matches!(
+            (name, item.text()),
+            ("paths" | "hosts" | "methods", Some("*")) | ("paths", Some("/*" | "/{**}"))
+        )
+    };
+    list.items().is_empty() || list.items().iter().any(all)
 }

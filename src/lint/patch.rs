@@ -2,7 +2,7 @@
 
 use super::Linter;
 use super::envoy::Extent;
-use super::facts::is_ext_authz;
+use super::facts::{is_connection_manager, is_ext_authz};
 use super::filters::{Effect, effect};
 use super::node::{Message, Node};
 use super::rule::Rule;
@@ -25,7 +25,8 @@ impl<'a> Linter<'a> {
             match patch.text_of("applyTo") {
                 Some("HTTP_FILTER") => self.filter_patch(&patch, operation.as_ref(), value.as_ref()),
                 Some("NETWORK_FILTER") => {
-                    if let Some(config) = value.and_then(|value| value.get("typed_config")) {
+                    let config = value.and_then(|value| value.get("typed_config"));
+                    if let Some(config) = config.filter(is_connection_manager) {
                         self.connection_manager(&config, extent(operation.as_ref()));
                     }
                 }

@@ -197,6 +197,71 @@ fn one_rule_that_matches_everything_is_enough() {
 }
 
 #[test]
+fn files_of_envoy_in_a_config_map_are_read_with_their_places() {
+    let file = read(&folder("faulty/failure_mode_allow.yaml"));
+    let line = |finding: &String| finding.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap();
+    let inner = line(&rules(&file.text)[0]);
+    let indented: String = file.text.lines().map(|line| format!("    {line}\n")).collect();
+    let map = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: envoy}}\ndata:\n  notes: \"a: [\"\n  envoy.yaml: |\n{indented}"
+    );
+    let reports = lint(&[File { name: "map.yaml".to_owned(), text: map }]).unwrap();
+    assert_eq!(found(&reports[0]), [format!("failure-mode-allow {}", inner + 6)]);
+    assert_eq!(reports[0].findings[0].location.unwrap().column, 15 + 4);
+}
+
+#[test]
+fn a_filter_that_istio_adds_as_an_extension_is_found() {
+    let filter = read(&folder("sound/envoy_filter.yaml")).text;
+    let (before, config) = filter.split_once("        typed_config:\n").unwrap();
+    let discovering = "        config_discovery: {type_urls: []}\n  - applyTo: EXTENSION_CONFIG\n    patch:\n      operation: ADD\n      value:\n        name: envoy.filters.http.ext_authz\n        typed_config:\n";
+    let patched = format!("{before}{discovering}{config}");
+    assert_eq!(rules(&patched), [""; 0]);
+    let alone = format!("{before}        config_discovery: {{type_urls: []}}\n");
+    assert_eq!(rules(&alone), ["unseen-filter 16"]);
+}
+
+#[test]
+fn a_virtual_host_may_come_by_itself() {
+    let host = |disabled: bool| File {
+        name: "vhds.yaml".to_owned(),
+        text: format!(
+            r#"resources:
+- "@type": type.googleapis.com/envoy.config.route.v3.VirtualHost
+  name: backend
+  routes:
+  - match: {{prefix: /}}
+    route: {{cluster: backend}}
+    typed_per_filter_config:
+      envoy.filters.http.ext_authz:
+        "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+        disabled: {disabled}
+"#
+        ),
+    };
+    let listener = read(&folder("sound/lds.yaml"));
+    assert_eq!(found(&lint(&[listener.clone(), host(false)]).unwrap()[1]), [""; 0]);
+    assert_eq!(found(&lint(&[listener, host(true)]).unwrap()[1]), ["route-exempt 10"]);
+}
+
+#[test]
+fn a_source_of_any_identity_is_not_every_source() {
+    let file = read(&folder("sound/istio.yaml")).text;
+    let anybody = "  - from:\n    - source: {principals: [\"*\"]}\n";
+    assert_eq!(rules(&file.replace("  - {}\n", anybody)), ["not-raw 7", "policy-scope 26"]);
+}
+
+#[test]
+fn an_ext_authz_filter_that_speaks_http_beside_the_relays_is_somebody_elses() {
+    let sound = read(&folder("sound/bootstrap.yaml")).text;
+    let other = r#"          - name: other
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz, http_service: {}}
+"#;
+    let ext_authz = "          - name: envoy.filters.http.ext_authz\n";
+    assert_eq!(rules(&sound.replace(ext_authz, &format!("{other}{ext_authz}"))), [""; 0]);
+}
+
+#[test]
 fn what_is_no_configuration_of_a_proxy_does_not_look_sound() {
     let nothing =
         "text: expected a configuration of Envoy, Istio or Envoy Gateway, but found nothing of them";
