@@ -13,7 +13,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   proof-messenger-relay lint envoy/envoy.yaml
   proof-messenger-relay lint listeners.yaml routes.yaml
-  kubectl get -A -o yaml configmaps,authorizationpolicies,envoyfilters | proof-messenger-relay lint -
+  kubectl get securitypolicies -A -o yaml | proof-messenger-relay lint -
 
 Exit codes: 0 sound, 1 something undoes the protection, 64 a file that cannot be read, or none that asks the relay.";
 
