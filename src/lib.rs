@@ -85,6 +85,8 @@ pub mod signer;
 
 pub mod config;
 
+pub mod lint;
+
 pub mod server;
 
 pub mod cli;

@@ -8,6 +8,7 @@ mod conformance;
 mod denials;
 mod descriptors;
 mod envoy;
+mod lint;
 mod properties;
 mod purity;
 mod readme;

@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod keys;
+mod lint;
 pub mod recorded;
 mod request;
 mod serve;
@@ -41,6 +42,9 @@ enum Command {
     /// Check a configuration, or print its schema or the built-in settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Find what in a proxy's configuration would undo the protection.
+    #[command(after_help = lint::EXAMPLES)]
+    Lint(lint::LintArgs),
 }
 
 /// Why a command failed, and with which exit code.
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Config(command)) => config::run(command),
+        Some(Command::Lint(args)) => lint::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@
 
 mod advice;
 mod consistency;
-mod document;
+pub(crate) mod document;
 pub mod file;
 pub mod format;
 mod lower;
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use advice::on_keys;
-pub use problem::{Problem, Problems};
+pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
 use crate::envoy::Denials;

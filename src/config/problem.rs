@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A place in a text, both counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Location {
     pub line: u64,
     pub column: u64,
