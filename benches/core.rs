@@ -1,14 +1,14 @@
 //! What a verification costs beside its signature check alone: `cargo bench`.
 //!
-//! The machine's speed changes from moment to moment, by more than the difference that this looks for. So the subjects
-//! take turns of one run each, and medians over thousands of turns are compared. `cargo bench -- --check` fails where a
-//! ratio is above its goal; `-- --once ed25519` runs one verification, for a profiler.
+//! `cargo bench -- --check` fails where a ratio is above its goal; `-- --once ed25519` runs one verification, for a
+//! profiler.
 #![allow(clippy::disallowed_methods)] // a benchmark reads the clock
+
+mod support;
 
 use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::crypto::{Algorithm, PrivateKey, sha256};
@@ -22,14 +22,13 @@ use proof_messenger_relay::timestamp::Timestamp;
 use proof_messenger_relay::verify::{self, Message, signature_base};
 use serde_json::json;
 
+use support::{Subject, medians};
+
 /// The allocator of the program: a third of what this measures is allocation.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_700_000_000);
-const TURNS: usize = 5000;
-/// What takes less than this is run several times a turn, since the clock is not that fine.
-const SHORTEST: Duration = Duration::from_micros(20);
 
 const POLICIES: &str = r#"
 listen: 127.0.0.1:0
@@ -144,39 +143,6 @@ impl Case {
     }
 }
 
-/// Something to measure, and how often it ran in how long, turn by turn.
-struct Subject<'a> {
-    name: &'static str,
-    run: Box<dyn Fn() + 'a>,
-    runs_a_turn: u32,
-    turns: Vec<f64>,
-}
-
-impl<'a> Subject<'a> {
-    fn new<R>(name: &'static str, run: impl Fn() -> R + 'a) -> Self {
-        let run = Box::new(move || drop(black_box(run())));
-        Self { name, run, runs_a_turn: 1, turns: Vec::with_capacity(TURNS) }
-    }
-
-    fn turn(&self) -> Duration {
-        let started = Instant::now();
-        for _ in 0..self.runs_a_turn {
-            (self.run)();
-        }
-        started.elapsed()
-    }
-
-    fn warm_up(&mut self) {
-        while self.turn() < SHORTEST {
-            self.runs_a_turn *= 2;
-        }
-    }
-
-    fn measure(&mut self) {
-        self.turns.push(self.turn().as_secs_f64() * 1e6 / f64::from(self.runs_a_turn));
-    }
-}
-
 /// Measures one algorithm and prints it. Returns the ratio of the whole to the signature check.
 fn bench(algorithm: Algorithm) -> f64 {
     let case = Case::new(algorithm);
@@ -211,25 +177,9 @@ fn bench(algorithm: Algorithm) -> f64 {
         Subject::new("  hash base", || sha256(case.base.as_bytes())),
         Subject::new("  check digest", || verify::content_digest::check(&digest, &case.body).unwrap()),
     ];
-    subjects.iter_mut().for_each(Subject::warm_up);
-    for _ in 0..TURNS {
-        subjects.iter_mut().for_each(Subject::measure);
-    }
-
-    println!("{}: the median of {TURNS} turns", algorithm.name());
-    let medians = subjects.map(|subject| {
-        let median = median(subject.turns);
-        println!("  {:<24} {median:>8.2} µs", subject.name);
-        median
-    });
-    let [alone, whole, ..] = medians;
-    println!("  {:<24} {:>8.3}\n", "whole / alone", whole / alone);
+    let [alone, whole, ..] = medians(algorithm.name(), &mut subjects);
+    println!("  {:<28} {:>8.3}\n", "whole / alone", whole / alone);
     whole / alone
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn main() -> ExitCode {

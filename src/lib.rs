@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! envoy::request ─▶ policy ─▶ proof ─▶ keys ─▶ verify ─▶ policy ─▶ replay ─▶ envoy::response
-//!    wire to         which    what is   who     is it      is it     was it      values
-//!    values          rule     claimed   signs   true       enough    used        to wire
+//!    wire to         match,   what is   who     is it     approvals, was it      values
+//!    values         condition claimed   signs   true      is it enough used      to wire
 //! ```
 //!
 //! The verifier core ([`request`], [`proof`], [`keys`], [`verify`], [`policy`]) is pure: no gRPC, no clock, no files, no
@@ -70,6 +70,7 @@ pub mod policy;
 pub mod replay;
 
 pub mod admission;
+pub mod observed;
 
 pub mod relay;
 
@@ -83,6 +84,8 @@ pub mod structured_field;
 pub mod signer;
 
 pub mod config;
+
+pub mod lint;
 
 pub mod server;
 

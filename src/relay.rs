@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::denial::{Code, Denial};
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
+use crate::observed::Observed;
 use crate::policy::{Challenge, Facts, Mode, Open, Policies, Policy};
 use crate::proof::ProofFields;
 use crate::replay::{Guard, ReplayStore, Unused};
@@ -27,6 +28,8 @@ pub struct Relay {
     pub clock: Arc<dyn Clock>,
     /// Who is let in to be checked at all. A place is taken before any work is queued.
     pub admission: Admission,
+    /// How often policies that only observe would have denied.
+    pub observed: Observed,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -64,7 +67,11 @@ impl Grant {
 pub enum Verdict {
     Allowed(Grant),
     /// It would have been denied, but the policy only observes.
-    Observed(Denial),
+    Observed {
+        denial: Denial,
+        /// How often this policy observed this code, with this time.
+        times: u64,
+    },
     Denied {
         denial: Denial,
         /// What to sign instead, where that would help.
@@ -96,6 +103,7 @@ impl Relay {
             field_types: config.field_types,
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
+            observed: Observed::default(),
         }
     }
 
@@ -109,9 +117,12 @@ impl Relay {
             Ok(_) if place.is_none() => (None, Err((Denial::new(Code::Overloaded, "try again later"), None))),
             Ok(request) => self.decide(&request).await,
         };
-        let verdict = match (result, policy.map(|policy| policy.mode)) {
+        let verdict = match (result, policy) {
             (Ok(grant), _) => Verdict::Allowed(grant),
-            (Err((denial, _)), Some(Mode::Observe)) => Verdict::Observed(denial),
+            (Err((denial, _)), Some(policy)) if policy.mode == Mode::Observe => {
+                let times = self.observed.count(&policy.name, denial.code);
+                Verdict::Observed { denial, times }
+            }
             (Err((denial, challenge)), _) => Verdict::Denied { denial, challenge },
         };
         let decision =
@@ -173,7 +184,7 @@ impl Decision {
     pub fn code(&self) -> Option<Code> {
         match &self.verdict {
             Verdict::Allowed(_) => None,
-            Verdict::Observed(denial) | Verdict::Denied { denial, .. } => Some(denial.code),
+            Verdict::Observed { denial, .. } | Verdict::Denied { denial, .. } => Some(denial.code),
         }
     }
 
@@ -190,11 +201,11 @@ impl Decision {
                 tracing::info!(%id, decision = "allow", code = "", policy, key_id, subject, duration_us);
                 return;
             }
-            Verdict::Observed(denial) | Verdict::Denied { denial, .. } => denial,
+            Verdict::Observed { denial, .. } | Verdict::Denied { denial, .. } => denial,
         };
         let (code, detail, particulars) = (denial.code.as_str(), &*denial.detail, &*denial.particulars);
-        if matches!(self.verdict, Verdict::Observed(_)) {
-            tracing::warn!(%id, decision = "observe", code, policy, detail, particulars, duration_us);
+        if let Verdict::Observed { times, .. } = self.verdict {
+            tracing::warn!(%id, decision = "observe", code, policy, times, detail, particulars, duration_us);
         } else if denial.code.is_internal() {
             tracing::error!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
         } else {

@@ -320,6 +320,7 @@ fn every_command_has_help_with_an_example() {
         &["config", "check"],
         &["config", "schema"],
         &["config", "default"],
+        &["lint"],
     ] {
         let help = stdout(&run(Path::new("."), &[command, &["--help"]].concat()));
         assert!(help.contains("Example"), "{command:?}: {help}");

@@ -163,3 +163,123 @@ fn every_key_of_the_schema_is_described_and_stands_in_the_readme() {
     let missing: Vec<_> = found.iter().filter(|key| !readme.contains(&format!("| `{key}` |"))).collect();
     assert!(missing.is_empty(), "the README's table of settings lacks {missing:?}");
 }
+
+#[test]
+fn mistakes_in_conditions_are_reported_where_they_stand() {
+    let text = r#"policies:
+  - name: a
+    match: {methods: [POST], path: "/t/{account}"}
+    when: body.amount > 10000 && path.acount == "x" && request.metod == 5
+  - name: b
+    match: {}
+    when: |
+      signers.exists(s,
+         s.sbject == "x") ||
+        body.x / 2 > 1
+  - name: c
+    match: {}
+    when: "body.x == \"é\" && "
+  - name: d
+    match: {}
+    when: body.amount
+  - name: e
+    match: {}
+    when: request.headers["X-A"] == 1 || size(1) == 2 || foo(3) || "a" < 1 || request == path
+  - name: f
+    match: {}
+    when: size(body)
+  - {name: g, match: {}, when: "body.x.matches('(') && has(body) && [1].all(1, true) && b'x' == null"}
+  - {name: h, match: {}, when: 'body.when == {"a": 1} && request.method == null && signers == "x" && 1e-2000 < 1'}
+"#;
+    assert_eq!(
+        problems(text),
+        r#"relay.yaml:4:39: the parameter of the path "acount" is unknown: did you mean account?
+relay.yaml:4:64: the member of request "metod" is unknown: did you mean method?
+relay.yaml:9:12: the member of a signer "sbject" is unknown: did you mean subject?
+relay.yaml:10:16: division is not exact: multiply the other side instead
+relay.yaml:13:30: unexpected end of the condition
+relay.yaml:19:27: expected a header name in lower case, but found "X-A"
+relay.yaml:19:34: cannot compare a string with a number
+relay.yaml:19:46: expected a string, a list or an object, but found a number
+relay.yaml:19:61: the function "foo" is unknown: expected one of size, startsWith, endsWith, contains, matches, int, double, has, all, exists, filter, map
+relay.yaml:19:72: cannot compare a string with a number
+relay.yaml:19:79: expected a member of request: request.method, request.host, request.path, request.query, request.headers
+relay.yaml:19:90: path has no members here: the policy's match names no parameters of the path
+relay.yaml:22:15: expected a condition that is true or false, but found a number
+relay.yaml:23:48: expected a pattern: unclosed group
+relay.yaml:23:60: expected a member that may be missing, such as has(body.amount)
+relay.yaml:23:77: expected the name of a variable in all(…)
+relay.yaml:23:89: expected a string: nothing here has bytes
+relay.yaml:24:46: expected no object here: a condition only looks at those of the request
+relay.yaml:24:73: a string is never null
+relay.yaml:24:92: cannot compare a list with a string
+relay.yaml:24:102: expected a number with at most 38 digits"#
+    );
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let policy = |members: &str| problems(&format!("policies: [{{name: a, match: {{}}, {members}}}]"));
+    for (members, expected) in [
+        (
+            "when: body.x > 1, proof: {body: free}",
+            "expected bound: the condition looks into the body, which anybody could change",
+        ),
+        (
+            "when: body.x > 1, proof: {body: none}",
+            "expected bound: the condition looks into the body, and none is let in",
+        ),
+        ("when: size(signers) > 1, proof: none", "expected a proof: the condition is about the signers"),
+        ("proof: none, approvals: [{role: a}]", "expected a proof: approvals are proofs"),
+        ("proof: {body: free}, approvals: [{role: a}]", "expected bound: approvals would be for any body"),
+        ("proof: {query: free}, approvals: [{role: a}]", "expected bound: approvals would be for any query"),
+        (
+            "approvals: [{count: 9}, {count: 7}], submitter: excluded",
+            "expected at most 16 proofs (limits.labels), but found 17",
+        ),
+        ("approvals: []", "expected at least one entry"),
+        ("approvals: [{count: 0}]", "expected a whole number of at least 1, but found 0"),
+        ("approvals: [{rol: a}]", "the key \"rol\" is unknown: did you mean role?"),
+        ("submitter: excluded", "expected approvals as well: without them everybody who signs submits"),
+    ] {
+        let found = policy(members);
+        assert!(found.ends_with(expected), "{members}: {found}");
+    }
+}
+
+#[test]
+fn what_may_not_be_meant_is_remarked_upon() {
+    let text = r#"policies:
+  - name: new
+    match: {path: "/t/{account}"}
+    when: body.amount > 1 && request.headers["x-a"] == "b" && request.headers.accept == "c"
+    proof: {cover: ["@method", "@target-uri", "accept"]}
+    approvals: [{role: a}]
+    mode: observe
+  - name: all
+    match: {path: "/{*rest}"}
+    when: body.kind == "x"
+    protect: [content-type]
+  - name: all of it
+    match: {path: "/{*rest}", hosts: [a.example, "*.example"]}
+  - {name: never, match: {path: "/t/{x}", hosts: [b.example]}}
+  - {name: never either, match: {path: "/t/x/{*rest}", hosts: ["*.b.example", a.example], methods: [GET]}}
+  - {name: sometimes, match: {path: "/t/{x}", hosts: [example]}}
+  - {name: always, match: {path: /}}
+"#;
+    let text = text.replace("all of it", "all-of-it").replace("never either", "never-either");
+    let config = Config::parse(&text, "relay.yaml", Path::new("")).unwrap();
+    let remarks: Vec<String> = config.remarks.iter().map(ToString::to_string).collect();
+    let hidden = "all-of-it above takes all of it, so only a route that names it chooses it";
+    assert_eq!(
+        remarks,
+        [
+            "7:11: only observes requests that all below would enforce",
+            "6:16: one signature is enough: whoever submits may approve it alone (submitter: excluded)",
+            "4:11: depends on the header x-a, which is neither covered nor protected",
+            "4:11: depends on the header content-type, which is neither covered nor protected",
+            &format!("14:26: never matches: {hidden}"),
+            &format!("15:33: never matches: {hidden}"),
+        ]
+    );
+}

@@ -9,6 +9,7 @@ mod denials;
 mod descriptors;
 mod envoy;
 mod explain;
+mod lint;
 mod properties;
 mod purity;
 mod readme;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use proof_messenger_relay::denial::Code;
+use proof_messenger_relay::lint::{Rule, Severity};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -25,6 +26,27 @@ fn the_table_of_codes_is_complete_and_right() {
         .collect();
     let codes: Vec<(String, u16)> = Code::ALL.iter().map(|code| (code.to_string(), code.status())).collect();
     assert_eq!(rows, codes);
+}
+
+#[test]
+fn the_table_of_the_linter_lists_every_rule() {
+    let readme = readme();
+    let (_, section) = readme.split_once("\n## Checking the proxy's configuration\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut rows = Vec::new();
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (rules, severity) = (cells.next().unwrap(), cells.next().unwrap());
+        rows.extend(rules.split(", ").map(|rule| (rule.trim_matches('`').to_owned(), severity.to_owned())));
+    }
+    let severity = |rule: &Rule| match rule.severity() {
+        Severity::Error => "error".to_owned(),
+        Severity::Note => "note".to_owned(),
+    };
+    let mut rules: Vec<_> = Rule::ALL.iter().map(|rule| (rule.to_string(), severity(rule))).collect();
+    rows.sort();
+    rules.sort();
+    assert_eq!(rows, rules);
 }
 
 /// The shell blocks of the walk-through, each with the lines that the README shows as its output.

@@ -9,13 +9,12 @@ use std::sync::{Arc, OnceLock};
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, attribute_context::HttpRequest};
 use libfuzzer_sys::fuzz_target;
-use proof_messenger_relay::admission::Admission;
 use proof_messenger_relay::config::Config;
 use proof_messenger_relay::envoy::AuthorizationService;
 use proof_messenger_relay::envoy::client::{Answer, answer};
 use proof_messenger_relay::keys::{Directory, parse_jwk_set};
 use proof_messenger_relay::relay::Relay;
-use proof_messenger_relay::replay::{Guard, MemoryStore};
+use proof_messenger_relay::replay::MemoryStore;
 use proof_messenger_relay::timestamp::{Clock, Timestamp};
 use prost::Message as _;
 use tokio::runtime::Runtime;
@@ -45,18 +44,11 @@ fn service() -> &'static Service {
     SERVICE.get_or_init(|| {
         let config = Config::parse(POLICIES, "fuzz", std::path::Path::new("")).expect("valid policies");
         let keys = parse_jwk_set(KEYS.as_bytes()).expect("a JWK Set").into_iter();
-        let longest = config.policies.longest_acceptance();
-        let relay = Relay {
-            policies: config.policies,
-            guard: Guard::new("fuzz", Arc::new(MemoryStore::new(config.replay_capacity)), longest),
-            keys: Directory::new(keys.map(|key| key.expect("a key"))).expect("each id once"),
-            limits: config.limits,
-            field_types: config.field_types,
-            clock: Arc::new(Still),
-            admission: Admission::new(1, 1 << 26),
-        };
+        let keys = Directory::new(keys.map(|key| key.expect("a key"))).expect("each id once");
+        let (denials, store) = (config.denials, Arc::new(MemoryStore::new(config.replay_capacity)));
+        let relay = Relay::new(config, keys, store, Arc::new(Still));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Service { service: AuthorizationService::new(Arc::new(relay), config.denials), runtime }
+        Service { service: AuthorizationService::new(Arc::new(relay), denials), runtime }
     })
 }
 

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Failure;
-use crate::config::{Config, DEFAULT, json_schema};
+use crate::config::{Config, DEFAULT, Problems, json_schema, on_keys};
 use crate::keys::store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Report every mistake in a file, with line and column.
+    /// Report every mistake in a file, with line and column, and what may not be meant.
     #[command(after_help = "Example:\n  proof-messenger-relay config check relay.yaml")]
     Check {
         /// The configuration file.
         file: PathBuf,
+        /// Fail on remarks too.
+        #[arg(long)]
+        strict: bool,
     },
     /// Print the JSON Schema of the configuration file.
     #[command(after_help = "Example:\n  proof-messenger-relay config schema > relay.schema.json")]
@@ -26,10 +29,22 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check { file } => {
+        ConfigCommand::Check { file, strict } => {
             let config = Config::load(&file).map_err(Failure::usage)?;
             let keys = store::load(&config.key_files).map_err(Failure::usage)?;
-            println!("{}: sound: {} policies, {} keys", file.display(), config.policies.len(), keys.len());
+            let name = file.display();
+            let on_keys = on_keys(&config.policies, &keys);
+            let remarks = Problems::new(&name.to_string(), config.remarks).and(on_keys);
+            if !remarks.problems.is_empty() {
+                eprintln!("{remarks}");
+                if strict {
+                    return Err(Failure::usage(format!(
+                        "{name}: not sound: {} remarks",
+                        remarks.problems.len()
+                    )));
+                }
+            }
+            println!("{name}: sound: {} policies, {} keys", config.policies.len(), keys.len());
         }
         ConfigCommand::Schema => println!("{:#}", json_schema()),
         ConfigCommand::Default => print!("{DEFAULT}"),

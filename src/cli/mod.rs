@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod explain;
 mod keys;
+mod lint;
 mod recorded;
 mod request;
 mod serve;
@@ -45,6 +46,9 @@ enum Command {
     /// Check a configuration, or print its schema or the built-in settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Find what in a proxy's configuration would undo the protection.
+    #[command(after_help = lint::EXAMPLES)]
+    Lint(lint::LintArgs),
 }
 
 /// Why a command failed, and with which exit code.
@@ -85,6 +89,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Explain(args)) => explain::run(*args),
         Some(Command::Config(command)) => config::run(command),
+        Some(Command::Lint(args)) => lint::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

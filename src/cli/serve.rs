@@ -55,7 +55,10 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         StartError::Keys(_) => Failure::usage(error),
         StartError::Listen { .. } | StartError::Reflection(_) => Failure::failed(error),
     })?;
-    let relay = server.relay();
+    let relay = Arc::clone(server.relay());
+    for remark in server.remarks() {
+        tracing::warn!(%remark, "configuration");
+    }
     tracing::info!(
         address = %server.address(),
         keys = relay.keys.len(),
@@ -80,6 +83,9 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         })
         .await
         .map_err(Failure::failed)?;
+    for (policy, code, times) in relay.observed.counts() {
+        tracing::warn!(policy = &*policy, code = code.as_str(), times, "observed, not enforced");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -12,9 +13,9 @@ use super::scalar;
 
 /// A parsed text: its value, and the place of each member by JSON pointer (RFC 6901).
 #[derive(Debug)]
-pub(super) struct Document {
-    text: String,
-    pub(super) value: Value,
+pub(crate) struct Document {
+    text: Arc<str>,
+    pub(crate) value: Value,
     keys: HashMap<String, Location>,
     values: HashMap<String, Location>,
 }
@@ -23,26 +24,35 @@ impl Document {
     /// # Errors
     /// The first error of syntax: after one, nothing that follows means anything. A key that stands twice is one.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let root: Option<Node> =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem {
-                location: error
-                    .location()
-                    .map(|location| Location { line: location.line(), column: location.column() }),
-                message: without_location(&error.to_string()),
-            })?;
-        let mut document = Self {
-            text: text.to_owned(),
-            value: Value::Null,
-            keys: HashMap::new(),
-            values: HashMap::new(),
-        };
-        document.value = match root {
-            Some(root) => document.take(root, String::new()),
+            serde_saphyr::from_str_with_options(text, options()).map_err(|error| refused(&error))?;
+        let text = text.into();
+        Ok(match root {
+            Some(root) => Self::of(text, root),
             // An empty file, or one that is all comments, changes nothing of the built-in settings.
-            None => Value::Object(Map::new()),
-        };
-        Ok(document)
+            None => Self { value: Value::Object(Map::new()), ..Self::empty(text) },
+        })
+    }
+
+    /// Every document of a text, with places in the whole text. Empty ones are left out.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, Problem> {
+        let roots: Vec<Node> =
+            serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| refused(&error))?;
+        let text: Arc<str> = text.into();
+        Ok(roots.into_iter().map(|root| Self::of(Arc::clone(&text), root)).collect())
+    }
+
+    fn empty(text: Arc<str>) -> Self {
+        Self { text, value: Value::Null, keys: HashMap::new(), values: HashMap::new() }
+    }
+
+    fn of(text: Arc<str>, root: Node) -> Self {
+        let mut document = Self::empty(text);
+        document.value = document.take(root, String::new());
+        document
     }
 
     /// The value as the types of the configuration file. It must have passed the schema.
@@ -73,6 +83,16 @@ impl Document {
         Problem { location: self.keys.get(pointer).copied(), message: message.into() }
     }
 
+    /// Where the key at that pointer stands.
+    pub(crate) fn key_location(&self, pointer: &str) -> Option<Location> {
+        self.keys.get(pointer).copied()
+    }
+
+    /// Where the value at that pointer begins.
+    pub(crate) fn value_location(&self, pointer: &str) -> Option<Location> {
+        self.values.get(pointer).copied()
+    }
+
     fn take(&mut self, node: Node, pointer: String) -> Value {
         let Node(Spanned { value, referenced, .. }) = node;
         let value = match value {
@@ -97,6 +117,19 @@ impl Document {
     }
 }
 
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true, with_snippet: false }
+}
+
+fn refused(error: &serde_saphyr::Error) -> Problem {
+    Problem {
+        location: error
+            .location()
+            .map(|location| Location { line: location.line(), column: location.column() }),
+        message: without_location(&error.to_string()),
+    }
+}
+
 /// The parser says where as well, in its own words, and how its caller could allow what it refused.
 fn without_location(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
@@ -104,7 +137,7 @@ fn without_location(message: &str) -> String {
 }
 
 /// The pointer of a member.
-pub(super) fn child(pointer: &str, key: &str) -> String {
+pub(crate) fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

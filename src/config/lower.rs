@@ -6,8 +6,8 @@ use super::{Config, Problem, file};
 use crate::envoy::Denials;
 use crate::limits::Limits;
 use crate::policy::{
-    Approvals, Condition, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy, Submission, Submitter,
-    Terms,
+    Approvals, Condition, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy, Submission,
+    Submitter, Terms,
 };
 use crate::verify::{BodyRule, FieldType, FieldTypes, QueryRule, Requirement};
 
@@ -29,7 +29,8 @@ impl file::ConfigFile {
         } = self.limits;
         let field_types = self.structured_fields.into_iter();
         let field_types = field_types.map(|(name, field_type)| (name.into_inner().0, field_type.into()));
-        let policies: Result<Vec<Policy>, Problem> = self.policies.into_iter().map(file::Policy::lower).collect();
+        let policies: Result<Vec<Policy>, Problem> =
+            self.policies.into_iter().map(file::Policy::lower).collect();
         Ok(Config {
             listen: self.listen.into_inner().0,
             enforcement_point: self.enforcement_point.into(),
@@ -54,6 +55,7 @@ impl file::ConfigFile {
             },
             field_types: FieldTypes::default().with(field_types),
             log: self.log,
+            remarks: Vec::new(),
         })
     }
 }
@@ -65,7 +67,9 @@ impl file::Policy {
         let path = matching.as_ref().and_then(|matching| matching.path.as_ref());
         let condition = policy.when.map(|source| Condition::parse(&source, path)).transpose();
         let condition = condition.map_err(|mistakes| {
-            Problem::everywhere(mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("; "))
+            Problem::everywhere(
+                mistakes.into_iter().map(|mistake| mistake.message).collect::<Vec<_>>().join("; "),
+            )
         })?;
         let submitter = match policy.submitter {
             file::Submitter::Counted => Submitter::Counted,

@@ -3,8 +3,9 @@
 //! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
 //! is enforced: both come from the types in [`mod@file`].
 
+mod advice;
 mod consistency;
-mod document;
+pub(crate) mod document;
 pub mod file;
 pub mod format;
 mod lower;
@@ -16,7 +17,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use problem::{Problem, Problems};
+pub use advice::on_keys;
+pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
 use crate::envoy::Denials;
@@ -48,6 +50,8 @@ pub struct Config {
     pub denials: Denials,
     pub field_types: FieldTypes,
     pub log: file::Log,
+    /// What is allowed, and perhaps not meant.
+    pub remarks: Vec<Problem>,
 }
 
 impl Config {
@@ -83,6 +87,8 @@ impl Config {
             return Err(refused(problems));
         }
         let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
-        file.lower(folder).map_err(|problem| refused(vec![problem]))
+        let mut config = file.lower(folder).map_err(|problem| refused(vec![problem]))?;
+        config.remarks = advice::on_policies(&document, &config.policies);
+        Ok(config)
     }
 }

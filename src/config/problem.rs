@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A place in a text, both counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Location {
     pub line: u64,
     pub column: u64,
@@ -24,6 +24,15 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.location {
+            Some(Location { line, column }) => write!(f, "{line}:{column}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
 /// Every problem of one file, in the order of their places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
@@ -33,22 +42,27 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn new(name: &str, mut problems: Vec<Problem>) -> Self {
+    /// Sorts the problems.
+    #[must_use]
+    pub fn new(name: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.location);
         Self { name: name.to_owned(), problems }
+    }
+
+    /// With more that have no place.
+    #[must_use]
+    pub fn and(mut self, messages: impl IntoIterator<Item = String>) -> Self {
+        self.problems.extend(messages.into_iter().map(Problem::everywhere));
+        self
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, Problem { location, message }) in self.problems.iter().enumerate() {
-            let end = if position + 1 < self.problems.len() { "\n" } else { "" };
-            match location {
-                Some(Location { line, column }) => {
-                    write!(f, "{}:{line}:{column}: {message}{end}", self.name)?
-                }
-                None => write!(f, "{}: {message}{end}", self.name)?,
-            }
+        for (position, problem) in self.problems.iter().enumerate() {
+            let separator = if position > 0 { "\n" } else { "" };
+            let place = if problem.location.is_some() { ":" } else { ": " };
+            write!(f, "{separator}{}{place}{problem}", self.name)?;
         }
         Ok(())
     }

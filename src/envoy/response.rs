@@ -41,7 +41,7 @@ pub fn write_response(decision: &Decision, inbound: &[&str], denials: Denials) -
             };
             (GrpcCode::Ok, HttpResponse::OkResponse(allow(decision, status, Some(grant), inbound)))
         }
-        Verdict::Observed(_) => {
+        Verdict::Observed { .. } => {
             (GrpcCode::Ok, HttpResponse::OkResponse(allow(decision, "observed", None, inbound)))
         }
         Verdict::Denied { denial, challenge } => {
@@ -66,6 +66,8 @@ fn allow(decision: &Decision, status: &str, grant: Option<&Grant>, inbound: &[&s
         header("x-proof-policy", decision.policy.as_deref().unwrap_or_default().to_owned()),
         header("x-proof-id", decision.id.to_string()),
     ];
+    // Where it would have been denied.
+    headers.extend(decision.code().map(|code| header("x-proof-code", code.as_str().to_owned())));
     if let Some(grant @ Grant::Verified(_)) = grant {
         headers.push(header("x-proof-subject", joined(grant.keys().map(|key| &*key.subject))));
         headers.push(header("x-proof-key-id", joined(grant.keys().map(|key| &*key.id))));
@@ -140,7 +142,7 @@ fn opaque(code: Code) -> (u16, &'static str) {
 fn metadata(decision: &Decision) -> Struct {
     let (verdict, grant) = match &decision.verdict {
         Verdict::Allowed(grant) => ("allow", Some(grant)),
-        Verdict::Observed(_) => ("observe", None),
+        Verdict::Observed { .. } => ("observe", None),
         Verdict::Denied { .. } => ("deny", None),
     };
     let list = |values: Vec<Value>| Value { kind: Some(Kind::ListValue(ListValue { values })) };

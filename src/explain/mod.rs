@@ -130,7 +130,7 @@ fn decided(decision: &Decision) -> DecisionStory {
     let policy = decision.policy.as_deref().map(printable);
     let (decision, denial, challenge) = match &decision.verdict {
         Verdict::Allowed(_) => ("allowed", None, None),
-        Verdict::Observed(denial) => ("observed", Some(denial), None),
+        Verdict::Observed { denial, .. } => ("observed", Some(denial), None),
         Verdict::Denied { denial, challenge } => ("denied", Some(denial), challenge.as_ref()),
     };
     let allowed = decision != "denied";

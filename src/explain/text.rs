@@ -222,7 +222,10 @@ fn base_difference(difference: &Difference, f: &mut fmt::Formatter<'_>) -> fmt::
     match &difference.first {
         None => writeln!(f, "  ✓ they are equal")?,
         Some(FirstDifference { byte, line, column, relay, client, caret }) => {
-            writeln!(f, "  ✗ they differ from byte {byte} on, counted from 0 (line {line}, column {column}):")?;
+            writeln!(
+                f,
+                "  ✗ they differ from byte {byte} on, counted from 0 (line {line}, column {column}):"
+            )?;
             writeln!(f, "    relay   {relay}")?;
             writeln!(f, "    client  {client}")?;
             writeln!(f, "            {:caret$}^", "")?;

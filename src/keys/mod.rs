@@ -85,7 +85,12 @@ impl Directory {
 
     /// Every key, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.entries.values().map(|entry| entry.key.as_ref())
+        self.entries().map(|entry| entry.key.as_ref())
+    }
+
+    /// Every key with whose it is, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
     /// Whether some key of the directory gives its owner this role.

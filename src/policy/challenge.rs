@@ -51,8 +51,9 @@ impl Challenge {
             // A tag is printable ASCII: the configuration checks that.
             [tag] => format!("sig={signature};tag={}", string(tag)),
             tags => {
-                let member = |(at, tag): (usize, &Box<str>)| format!("sig{}={signature};tag={}", at + 1, string(tag));
-                tags.iter().enumerate().map(member).collect::<Vec<_>>().join(", ")
+                let members =
+                    (1..).zip(tags).map(|(at, tag)| format!("sig{at}={signature};tag={}", string(tag)));
+                members.collect::<Vec<_>>().join(", ")
             }
         };
         Some(Self {

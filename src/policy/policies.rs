@@ -61,12 +61,10 @@ impl Policies {
         route_policy: Option<&str>,
     ) -> impl Iterator<Item = &'p Policy> {
         let matches = |matching: &Match| matching.mismatch(target).is_none();
-        let named = route_policy.map(|name| {
-            self.named(name).filter(|policy| policy.matching.as_ref().is_none_or(matches))
-        });
-        let candidates = named.is_none().then(|| {
-            self.index.candidates(target.method(), target.host(), target.path())
-        });
+        let named = route_policy
+            .map(|name| self.named(name).filter(|policy| policy.matching.as_ref().is_none_or(matches)));
+        let candidates =
+            named.is_none().then(|| self.index.candidates(target.method(), target.host(), target.path()));
         let found = candidates
             .into_iter()
             .flatten()

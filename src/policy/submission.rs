@@ -2,8 +2,8 @@
 
 use crate::denial::{Code, Denial};
 use crate::timestamp::Timestamp;
-use crate::verify::freshness::too_old;
 use crate::verify::VerifiedProof;
+use crate::verify::freshness::too_old;
 
 /// What a submission must be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
-use crate::config::Config;
+use crate::config::{Config, on_keys};
 use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
 use crate::keys::store::{self, StoreError};
 use crate::relay::Relay;
@@ -33,6 +33,7 @@ pub struct Server {
     address: SocketAddr,
     relay: Arc<Relay>,
     denials: Denials,
+    remarks: Vec<String>,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
     message_bytes: usize,
 }
@@ -49,9 +50,11 @@ impl Server {
         let address = listener.local_addr().map_err(listen_error)?;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let denials = config.denials;
+        let on_policies = config.remarks.iter().map(ToString::to_string);
+        let remarks = on_policies.chain(on_keys(&config.policies, &keys)).collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));
         let relay = Arc::new(Relay::new(config, keys, store, clock));
-        Ok(Self { listener, address, relay, denials, message_bytes })
+        Ok(Self { listener, address, relay, denials, remarks, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -60,9 +63,15 @@ impl Server {
         self.address
     }
 
+    /// What in the configuration is allowed, and perhaps not meant.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
     /// What it decides by.
     #[must_use]
-    pub fn relay(&self) -> &Relay {
+    pub fn relay(&self) -> &Arc<Relay> {
         &self.relay
     }
 

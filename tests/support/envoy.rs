@@ -91,7 +91,7 @@ impl EnvoySetup {
         (setting, format!("{setting}{http2}"))
     }
 
-    fn configuration(&self) -> String {
+    pub fn configuration(&self) -> String {
         let address = |at: SocketAddr| format!("{{address: {}, port_value: {}}}", at.ip(), at.port());
         // Port 0: tests run side by side, and with whatever else runs on the machine.
         let anywhere = String::from("{address: 127.0.0.1, port_value: 0}");
@@ -250,7 +250,7 @@ impl Drop for Envoy {
 }
 
 /// The Envoy that `envoy/obtain` finds or installs: `$ENVOY` where that is set.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let obtain = concat!(env!("CARGO_MANIFEST_DIR"), "/envoy/obtain");

@@ -24,10 +24,8 @@ const REQUEST: &[(&str, Fact, Type)] = &[
     ("query", Fact::Query, Type::Texts),
     ("headers", Fact::Headers, Type::Texts),
 ];
-const SOURCE: &[(&str, Fact, Type)] = &[
-    ("address", Fact::SourceAddress, Type::String),
-    ("principal", Fact::SourcePrincipal, Type::String),
-];
+const SOURCE: &[(&str, Fact, Type)] =
+    &[("address", Fact::SourceAddress, Type::String), ("principal", Fact::SourcePrincipal, Type::String)];
 
 /// Reads a condition. `path` is the pattern whose parameters it may use.
 pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node, Reads), Vec<Mistake>> {
@@ -41,14 +39,8 @@ pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node,
             };
             errors.errors.into_iter().map(mistake).collect::<Vec<_>>()
         })?;
-    let mut compiler = Compiler {
-        source,
-        info,
-        path,
-        variables: Vec::new(),
-        reads: Reads::default(),
-        mistakes: Vec::new(),
-    };
+    let mut compiler =
+        Compiler { source, info, path, variables: Vec::new(), reads: Reads::default(), mistakes: Vec::new() };
     let (root, result) = compiler.node(&expression);
     if !result.may_be(&Type::Bool) {
         compiler.mistake(root.at, format!("expected a condition that is true or false, but found {result}"));
@@ -60,7 +52,7 @@ pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node,
 fn plain(message: &str) -> String {
     let message = message.trim_start_matches("Syntax error: ");
     let message = message.split(" expecting ").next().unwrap_or(message);
-    message.replace("'<EOF>'", "the end").replace("mismatched input", "unexpected")
+    message.replace("'<EOF>'", "end of the condition").replace("mismatched input", "unexpected")
 }
 
 /// The offset of a line and a column, both counted from one.
@@ -181,7 +173,8 @@ impl Compiler<'_> {
             match members.iter().find(|(name, ..)| name == field) {
                 Some((_, known, of)) => return fact(*known, of.clone()),
                 None if !members.is_empty() => {
-                    return self.mistake(at + 1, unknown(&format!("member of {root}"), field, names(members)));
+                    return self
+                        .mistake(at + 1, unknown(&format!("member of {root}"), field, names(members)));
                 }
                 None => {}
             }
@@ -337,11 +330,7 @@ fn members_of(root: &str, known: Vec<String>) -> String {
     format!("expected a member of {root}: {root}.{}", known.join(&format!(", {root}.")))
 }
 
-pub(super) fn unknown(
-    what: &str,
-    name: &str,
-    known: impl IntoIterator<Item = impl Into<String>>,
-) -> String {
+pub(super) fn unknown(what: &str, name: &str, known: impl IntoIterator<Item = impl Into<String>>) -> String {
     let known: Vec<String> = known.into_iter().map(Into::into).collect();
     let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
     match nearest {

@@ -128,7 +128,7 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
                 let of = self.text(of)?;
                 Ok(Value::Bool(pattern.is_match(&of)))
             }
-            Kind::ToNumber { of, whole } => self.to_number(node, of, *whole),
+            Kind::ToNumber { of, whole } => self.converted(node, of, *whole),
             Kind::Each { what, range, predicate, result } => {
                 self.each(*what, range, predicate, result.as_deref())
             }
@@ -145,9 +145,7 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
         match fact {
             Fact::Method => Ok(Value::String(Cow::Borrowed(request.method))),
             Fact::Host => text(Some(target.host().into()), "the host"),
-            Fact::Path => {
-                text(target.path().text(0, true).map(|path| format!("/{path}").into()), "the path")
-            }
+            Fact::Path => text(target.path().text(0, true).map(|path| format!("/{path}").into()), "the path"),
             Fact::PathParameter { position, rest } => text(target.path().text(position, rest), "the path"),
             Fact::Query => Ok(Value::Query),
             Fact::Headers => Ok(Value::Headers),
@@ -284,13 +282,16 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
                 return Ok(Value::List(Arc::new(one.iter().chain(two.iter()).cloned().collect())));
             }
             (_, one, two) => {
-                return Err(no_value(node, format!("cannot calculate with {} and {}", one.kind(), two.kind())));
+                return Err(no_value(
+                    node,
+                    format!("cannot calculate with {} and {}", one.kind(), two.kind()),
+                ));
             }
         };
         result.map(Value::Number).ok_or_else(|| no_value(node, "the exact result has too many digits"))
     }
 
-    fn to_number(&mut self, node: &Node, of: &'v Node, whole: bool) -> Result<Value<'v>> {
+    fn converted(&mut self, node: &Node, of: &'v Node, whole: bool) -> Result<Value<'v>> {
         let number = match self.value(of)? {
             Value::Number(number) => Some(number),
             Value::String(text) => Decimal::parse(&text),

@@ -39,10 +39,9 @@ impl<'a> Facts<'a> {
     /// The body, read when the first condition asks for it.
     pub(super) fn body(&self) -> Result<Value<'a>, Denial> {
         let read = || match self.request.body.bytes()? {
-            [] => Err(Denial::new(
-                Code::ConditionFailed,
-                "the policy looks into the body, and there is none",
-            )),
+            [] => {
+                Err(Denial::new(Code::ConditionFailed, "the policy looks into the body, and there is none"))
+            }
             body => json::parse(body),
         };
         self.body.get_or_init(read).clone()

@@ -44,7 +44,10 @@ pub(super) fn call(
         (operators::LOGICAL_AND | operators::LOGICAL_OR, Some(one), Some(two), None) => {
             let one = Box::new(compiler.expect_type(one, &Type::Bool));
             let two = Box::new(compiler.expect_type(two, &Type::Bool));
-            (if name == operators::LOGICAL_AND { Kind::And(one, two) } else { Kind::Or(one, two) }, Type::Bool)
+            (
+                if name == operators::LOGICAL_AND { Kind::And(one, two) } else { Kind::Or(one, two) },
+                Type::Bool,
+            )
         }
         (operators::EQUALS | operators::NOT_EQUALS, Some(one), Some(two), None) => {
             let kind = match equal(compiler, at, one, two) {
@@ -95,7 +98,8 @@ pub(super) fn call(
         }
         ("size", Some(of), None, None) => {
             if !matches!(of.1, Type::Dyn | Type::String | Type::List(_)) {
-                return compiler.mistake(at, format!("expected a string, a list or an object, but found {}", of.1));
+                return compiler
+                    .mistake(at, format!("expected a string, a list or an object, but found {}", of.1));
             }
             (Kind::Size(boxed(of)), Type::Number)
         }
@@ -116,7 +120,12 @@ pub(super) fn call(
             };
             match RegexBuilder::new(text).size_limit(LARGEST_PATTERN).build() {
                 Ok(pattern) => (Kind::Matches(of, Box::new(pattern)), Type::Bool),
-                Err(error) => return compiler.mistake(pattern.at, format!("not a pattern: {error}")),
+                Err(error) => {
+                    // Its last line says what is wrong; those before draw the pattern.
+                    let error = error.to_string();
+                    let error = error.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
+                    return compiler.mistake(pattern.at, format!("expected a pattern: {error}"));
+                }
             }
         }
         ("int" | "double", Some(of), None, None) if !has_target => {

@@ -1,0 +1,124 @@
+//! What is allowed, and perhaps not meant. Nothing here keeps a relay from starting.
+
+use std::collections::HashMap;
+
+use super::document::Document;
+use super::problem::Problem;
+use crate::keys::{Directory, Person};
+use crate::policy::{Mode, Policies, Policy, Submitter, Terms};
+use crate::proof::{FieldForm, Name};
+
+/// Remarks on the policies of a document.
+pub(super) fn on_policies(document: &Document, policies: &Policies) -> Vec<Problem> {
+    let mut remarks = Vec::new();
+    let all: Vec<&Policy> = policies.iter().collect();
+    for (at, policy) in all.iter().enumerate() {
+        let mut remark = |pointer: &str, message: String| {
+            remarks.push(document.problem(&format!("/policies/{at}{pointer}"), message));
+        };
+        if let Some(above) = all.iter().take(at).find(|above| hides(above, policy)) {
+            let name = &above.name;
+            let message = format!(
+                "never matches: {name} above takes all of it, so only a route that names it chooses it"
+            );
+            remark("/match", message);
+        }
+        if let Some(below) = all.iter().skip(at + 1).find(|below| keeps_from_enforcing(policy, below)) {
+            remark("/mode", format!("only observes requests that {} below would enforce", below.name));
+        }
+        if let Some(message) = lone_approval(policy) {
+            remark("/approvals", message.to_owned());
+        }
+        for name in unproven_headers(policy) {
+            let message = format!("depends on the header {name}, which is neither covered nor protected");
+            remark("/when", message);
+        }
+    }
+    remarks
+}
+
+/// Remarks on a trust store, and on policies that ask for what nobody in it is.
+#[must_use]
+pub fn on_keys(policies: &Policies, keys: &Directory) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for policy in policies.iter() {
+        for role in roles(policy).filter(|role| !keys.has_role(role)) {
+            remarks.push(format!("policy {}: no key has the role {role}", policy.name));
+        }
+    }
+    let mut subjects: HashMap<Person, Vec<&str>> = HashMap::new();
+    for entry in keys.entries() {
+        let known = subjects.entry(entry.person).or_default();
+        if !known.contains(&&*entry.key.subject) {
+            known.push(&entry.key.subject);
+        }
+    }
+    for mut subjects in subjects.into_values().filter(|subjects| subjects.len() > 1) {
+        subjects.sort_unstable();
+        remarks.push(format!("{} share keys: for approvals they count as one person", subjects.join(", ")));
+    }
+    remarks.sort_unstable();
+    remarks.dedup();
+    remarks
+}
+
+/// Whether nothing that the policy matches ever gets past the one above.
+fn hides(above: &Policy, policy: &Policy) -> bool {
+    above.condition.is_none()
+        && match (&above.matching, &policy.matching) {
+            (Some(above), Some(matching)) => above.covers(matching),
+            _ => false,
+        }
+}
+
+/// Whether a policy that only observes stands above one that would enforce.
+fn keeps_from_enforcing(policy: &Policy, below: &Policy) -> bool {
+    policy.mode == Mode::Observe
+        && below.mode == Mode::Enforce
+        && matches!(below.terms, Terms::Proof { .. })
+        && match (&policy.matching, &below.matching) {
+            (Some(matching), Some(below)) => matching.overlaps(below),
+            _ => false,
+        }
+}
+
+fn lone_approval(policy: &Policy) -> Option<&'static str> {
+    match &policy.terms {
+        Terms::Proof { approvals: Some(approvals), .. }
+            if approvals.total() == 1 && approvals.submitter == Submitter::Counted =>
+        {
+            Some("one signature is enough: whoever submits may approve it alone (submitter: excluded)")
+        }
+        _ => None,
+    }
+}
+
+/// The headers that the condition depends on, and that anybody on the way could change. A condition over the body
+/// depends on its type: a backend may read the same bytes as a form.
+fn unproven_headers(policy: &Policy) -> Vec<&str> {
+    let (Some(condition), Terms::Proof { requirement, .. }) = (&policy.condition, &policy.terms) else {
+        return Vec::new();
+    };
+    let is_proven = |name: &str| {
+        let covered = requirement.cover.iter().any(|component| match component {
+            // One member of it is not all of it.
+            Name::Field(_, FieldForm::Member(_)) => false,
+            Name::Field(field, _) => field == name,
+            _ => false,
+        });
+        covered || policy.protect.fields.iter().any(|field| **field == *name)
+    };
+    let reads = condition.reads();
+    let body = reads.body.then_some("content-type");
+    reads.headers.iter().map(AsRef::as_ref).chain(body).filter(|name| !is_proven(name)).collect()
+}
+
+fn roles(policy: &Policy) -> impl Iterator<Item = &str> {
+    let (submission, approvals) = match &policy.terms {
+        Terms::Open => (None, None),
+        Terms::Proof { submission, approvals, .. } => (Some(submission), approvals.as_ref()),
+    };
+    let submitters = submission.into_iter().flat_map(|submission| &submission.roles);
+    let approvers = approvals.into_iter().flat_map(|approvals| &approvals.needed);
+    submitters.chain(approvers.filter_map(|needed| needed.role.as_ref())).map(AsRef::as_ref)
+}

@@ -1,0 +1,121 @@
+//! What one place of the configuration has to know about all others.
+
+use std::collections::{HashMap, HashSet};
+
+use super::istio;
+use super::node::{Message, Node};
+
+/// The message that manages HTTP connections, without its version.
+const CONNECTION_MANAGER: &str = ".HttpConnectionManager";
+
+/// Facts of all files together.
+#[derive(Default)]
+pub(super) struct Facts<'a> {
+    /// The names of ext_authz filters: routes refer to a filter by its name.
+    pub(super) ext_authz_names: HashSet<&'a str>,
+    /// The names of those whose configuration stands by itself, as ECDS delivers it.
+    pub(super) discovered_filters: HashSet<&'a str>,
+    /// Whether a connection manager has one.
+    pub(super) ext_authz_seen: bool,
+    /// Route configurations that connection managers may refer to.
+    pub(super) routes: HashMap<&'a str, Node<'a>>,
+    /// Whether a mesh configuration is among the files.
+    pub(super) mesh_seen: bool,
+    /// The names of its gRPC and its HTTP providers.
+    pub(super) grpc_providers: HashSet<&'a str>,
+    pub(super) http_providers: HashSet<&'a str>,
+    /// Whether a SecurityPolicy asks the relay for a whole Gateway.
+    pub(super) gateway_asks: bool,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(roots: &[Node<'a>]) -> Self {
+        let mut facts = Self::default();
+        for root in roots {
+            facts.kubernetes(root);
+            if let Some(mesh) = istio::mesh_configuration(root) {
+                facts.mesh_seen = true;
+                for provider in mesh.list("extensionProviders") {
+                    let Some(name) = provider.text_of("name") else { continue };
+                    if provider.get("envoyExtAuthzGrpc").is_some() {
+                        facts.grpc_providers.insert(name);
+                    } else if provider.get("envoyExtAuthzHttp").is_some() {
+                        facts.http_providers.insert(name);
+                    }
+                }
+            }
+            visit(root, &mut |node| facts.envoy(node));
+        }
+        facts
+    }
+
+    fn kubernetes(&mut self, root: &Node<'a>) {
+        if root.text_of("kind") == Some("SecurityPolicy")
+            && root.path(&["spec", "extAuth"]).is_some()
+            && super::gateway::targets(root).contains(&"Gateway")
+        {
+            self.gateway_asks = true;
+        }
+    }
+
+    fn envoy(&mut self, node: &Node<'a>) {
+        if is_connection_manager(node) {
+            for filter in node.list("http_filters") {
+                if is_ext_authz(&filter) {
+                    self.ext_authz_seen = true;
+                    self.ext_authz_names.extend(filter.text_of("name"));
+                }
+            }
+        }
+        let discovered = node.text_of("@type").is_some_and(|url| url.ends_with(".TypedExtensionConfig"));
+        if discovered && is_ext_authz(node) {
+            self.discovered_filters.extend(node.text_of("name"));
+        }
+        // Istio adds such a configuration by a patch.
+        if node.text_of("applyTo") == Some("EXTENSION_CONFIG")
+            && let Some(value) = node.path(&["patch", "value"]).filter(is_ext_authz)
+        {
+            self.discovered_filters.extend(value.text_of("name"));
+        }
+        if is_route_configuration(node)
+            && let Some(name) = node.text_of("name")
+        {
+            self.routes.insert(name, node.clone());
+        }
+    }
+}
+
+/// Calls `f` with a node and all below it.
+pub(super) fn visit<'a>(node: &Node<'a>, f: &mut dyn FnMut(&Node<'a>)) {
+    f(node);
+    for item in node.items() {
+        visit(&item, f);
+    }
+    for (_, member) in node.members() {
+        visit(&member, f);
+    }
+}
+
+/// Whether an HTTP filter of a connection manager is ext_authz. One whose configuration comes over ECDS has a name only.
+pub(super) fn is_ext_authz(filter: &Node<'_>) -> bool {
+    match filter.get("typed_config").as_ref().and_then(Message::of) {
+        Some(message) => message.is_ext_authz(),
+        None => filter.text_of("name").is_some_and(|name| name.contains("ext_authz")),
+    }
+}
+
+/// By its type, or where it has none by a field that nothing else has.
+pub(super) fn is_connection_manager(node: &Node<'_>) -> bool {
+    match node.text_of("@type") {
+        Some(url) => url.ends_with(CONNECTION_MANAGER),
+        None => node.get("http_filters").is_some() && node.get("stat_prefix").is_some(),
+    }
+}
+
+/// Likewise.
+pub(super) fn is_route_configuration(node: &Node<'_>) -> bool {
+    match node.text_of("@type") {
+        Some(url) => url.ends_with(".RouteConfiguration"),
+        None => node.get("virtual_hosts").is_some_and(|hosts| hosts.value.is_array()),
+    }
+}

@@ -1,0 +1,116 @@
+//! The filters around ext_authz, and what rewrites headers before all of them.
+
+use super::Linter;
+use super::node::{Message, Node};
+use super::rule::Rule;
+
+/// What another filter may do to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing that matters: it decides, counts, limits, or works on responses.
+    None,
+    /// It can change the method, the path, headers or the body.
+    Rewrites,
+    /// It can answer in place of the backend with what the backend said to somebody else.
+    Caches,
+}
+
+/// What a filter of that configuration may do. Where a setting says that it leaves requests alone, it does nothing.
+pub(super) fn effect(message: &Message<'_>) -> Effect {
+    let fields = &message.fields;
+    let rewrites = match message.http_filter() {
+        "cache" | "cache_v2" => return Effect::Caches,
+        "lua" => {
+            let code = fields.get("inline_code").or_else(|| fields.path(&["default_source_code", "inline_string"]));
+            // Code in a file or in a route is not seen, so it may do anything.
+            code.and_then(|code| code.text()).is_none_or(|code| code.contains("envoy_on_request"))
+        }
+        "header_mutation" => {
+            let mutations = fields.get("mutations");
+            let list = |name: &str| mutations.as_ref().map(|node| node.list(name)).unwrap_or_default();
+            list("request_mutations").iter().any(|mutation| mutation.get("append").is_some())
+                || !list("query_parameter_mutations").is_empty()
+        }
+        "decompressor" => {
+            let enabled =
+                fields.path(&["request_direction_config", "common_config", "enabled", "default_value"]);
+            enabled.and_then(|enabled| enabled.flag()) != Some(false)
+        }
+        "ext_proc" => {
+            let mode = |name: &str| {
+                fields.path(&["processing_mode", name]).and_then(|node| node.text()).unwrap_or("DEFAULT")
+            };
+            let reads_only = fields.is_true("observability_mode");
+            let skips = mode("request_header_mode") == "SKIP"
+                && matches!(mode("request_body_mode"), "DEFAULT" | "NONE");
+            !(reads_only || skips)
+        }
+        "grpc_json_transcoder"
+        | "grpc_json_reverse_transcoder"
+        | "grpc_web"
+        | "grpc_http1_bridge"
+        | "grpc_http1_reverse_bridge"
+        | "connect_grpc_bridge"
+        | "wasm"
+        | "golang"
+        | "dynamic_modules"
+        | "transform"
+        | "aws_lambda"
+        | "aws_request_signing"
+        | "credential_injector"
+        | "oauth2"
+        | "proto_api_scrubber"
+        | "mcp_json_rest_bridge"
+        // These two run other filters.
+        | "composite"
+        | "filter_chain" => true,
+        _ => false,
+    };
+    if rewrites { Effect::Rewrites } else { Effect::None }
+}
+
+impl<'a> Linter<'a> {
+    /// The filters of a connection manager, of which the one at `at` is the first ext_authz.
+    pub(super) fn filters_around(&mut self, filters: &[Node<'a>], at: usize) {
+        for (position, filter) in filters.iter().enumerate() {
+            // A disabled one is on where a route says so, and then it is that route's matter.
+            if position == at || filter.is_true("disabled") {
+                continue;
+            }
+            let config = filter.get("typed_config");
+            let Some(message) = config.as_ref().and_then(Message::of) else { continue };
+            let name = message.http_filter();
+            match (effect(&message), position < at) {
+                (Effect::Rewrites, true) => {
+                    let found = format!(
+                        "expected no filter that can change requests before ext_authz, but found {name}"
+                    );
+                    self.report(Rule::RewrittenBefore, filter, found);
+                }
+                (Effect::Rewrites, false) => {
+                    let found = format!("expected requests to stay as they were proven, but found {name}");
+                    self.report(Rule::RewritingFilter, filter, found);
+                }
+                (Effect::Caches, true) => {
+                    let found = format!("expected ext_authz before any cache, but found {name} before it");
+                    self.report(Rule::CachedBefore, filter, found);
+                }
+                (Effect::Caches, false) | (Effect::None, _) => {}
+            }
+        }
+    }
+
+    /// Mutations before routing and all filters. To remove a header is fine: the relay sees what is forwarded.
+    pub(super) fn early_mutations(&mut self, manager: &Node<'a>) {
+        for extension in manager.list("early_header_mutation_extensions") {
+            let config = extension.get("typed_config");
+            let Some(message) = config.as_ref().and_then(Message::of) else { continue };
+            for mutation in message.fields.list("mutations") {
+                let Some(append) = mutation.get("append") else { continue };
+                let header = append.path(&["header", "key"]).map(|key| key.shown()).unwrap_or_default();
+                let found = format!("expected headers to be removed only, but found that {header} is set");
+                self.report(Rule::EarlyMutation, &append, found);
+            }
+        }
+    }
+}

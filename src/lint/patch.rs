@@ -1,0 +1,117 @@
+//! Patches: Istio's `EnvoyFilter`.
+
+use super::Linter;
+use super::envoy::Extent;
+use super::facts::{is_connection_manager, is_ext_authz};
+use super::filters::{Effect, effect};
+use super::node::{Message, Node};
+use super::rule::Rule;
+
+/// Where a patch puts a filter, as far as the patch alone tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    BeforeExtAuthz,
+    /// Behind it, or who knows.
+    Elsewhere,
+}
+
+impl<'a> Linter<'a> {
+    pub(super) fn envoy_filter(&mut self, root: &Node<'a>) {
+        self.understands("EnvoyFilter", root);
+        let Some(spec) = root.get("spec") else { return };
+        for patch in spec.list("configPatches") {
+            let value = patch.path(&["patch", "value"]);
+            let operation = patch.path(&["patch", "operation"]);
+            match patch.text_of("applyTo") {
+                Some("HTTP_FILTER") => self.filter_patch(&patch, operation.as_ref(), value.as_ref()),
+                Some("NETWORK_FILTER") => {
+                    let config = value.and_then(|value| value.get("typed_config"));
+                    if let Some(config) = config.filter(is_connection_manager) {
+                        self.connection_manager(&config, extent(operation.as_ref()));
+                    }
+                }
+                Some("LISTENER" | "FILTER_CHAIN" | "EXTENSION_CONFIG") => {
+                    if let Some(value) = value {
+                        self.envoy(&value);
+                    }
+                }
+                Some("ROUTE_CONFIGURATION") => {
+                    if let Some(value) = value {
+                        self.route_configuration(&value);
+                    }
+                }
+                Some("VIRTUAL_HOST") => {
+                    if let Some(value) = value {
+                        self.virtual_host(&value);
+                    }
+                }
+                Some("HTTP_ROUTE") => {
+                    if let Some(value) = value {
+                        self.route(&value);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn filter_patch(&mut self, patch: &Node<'a>, operation: Option<&Node<'a>>, value: Option<&Node<'a>>) {
+        let beside = beside(patch);
+        if let Some(operation) = operation.filter(|operation| operation.text() == Some("REMOVE"))
+            && beside.is_some_and(|name| name.contains("ext_authz"))
+        {
+            let found = "expected ext_authz to stay, but found REMOVE";
+            return self.report(Rule::FilterRemoved, operation, found);
+        }
+        let Some(value) = value else { return };
+        if is_ext_authz(value) {
+            if extent(operation) == Extent::Whole {
+                self.asks("ext_authz filter", value);
+            }
+            return self.http_filter(value, extent(operation));
+        }
+        let config = value.get("typed_config");
+        let Some(message) = config.as_ref().and_then(Message::of) else { return };
+        let name = message.http_filter();
+        match (effect(&message), place(operation, beside)) {
+            (Effect::Rewrites, Place::BeforeExtAuthz) => {
+                let found =
+                    format!("expected no filter that can change requests before ext_authz, but found {name}");
+                self.report(Rule::RewrittenBefore, value, found);
+            }
+            (Effect::Rewrites, Place::Elsewhere) => {
+                let found = format!("expected requests to stay as they were signed, but found {name}");
+                self.report(Rule::RewritingFilter, value, found);
+            }
+            (Effect::Caches, Place::BeforeExtAuthz) => {
+                let found = format!("expected ext_authz before any cache, but found {name} before it");
+                self.report(Rule::CachedBefore, value, found);
+            }
+            (Effect::Caches, Place::Elsewhere) | (Effect::None, _) => {}
+        }
+    }
+}
+
+/// MERGE changes what is there; every other operation brings all of its value.
+fn extent(operation: Option<&Node<'_>>) -> Extent {
+    match operation.and_then(|operation| operation.text()) {
+        Some("MERGE") => Extent::Patch,
+        _ => Extent::Whole,
+    }
+}
+
+/// The filter that a patch refers to: the one that it is put beside, or merged into.
+fn beside<'a>(patch: &Node<'a>) -> Option<&'a str> {
+    patch
+        .path(&["match", "listener", "filterChain", "filter", "subFilter", "name"])
+        .and_then(|name| name.text())
+}
+
+/// INSERT_FIRST, and INSERT_BEFORE without a filter to stand before, put it in front of all others.
+fn place(operation: Option<&Node<'_>>, beside: Option<&str>) -> Place {
+    match (operation.and_then(|operation| operation.text()), beside) {
+        (Some("INSERT_FIRST"), _) | (Some("INSERT_BEFORE"), None) => Place::BeforeExtAuthz,
+        (Some("INSERT_BEFORE"), Some(name)) if name.contains("ext_authz") => Place::BeforeExtAuthz,
+        _ => Place::Elsewhere,
+    }
+}

@@ -1,0 +1,122 @@
+//! Routes: where the relay is not asked, and what changes a request after the decision.
+
+use super::Linter;
+use super::node::Node;
+use super::rule::Rule;
+
+/// Conditions for a retry under which the backend did not get the request.
+const NOT_SENT: &[&str] = &["connect-failure", "refused-stream", "reset-before-request"];
+
+impl<'a> Linter<'a> {
+    /// The routes of a connection manager, where they stand in it. Those that it names are looked at by themselves.
+    pub(super) fn routes_of(&mut self, manager: &Node<'a>) {
+        if let Some(routes) = manager.get("route_config") {
+            self.route_configuration(&routes);
+        }
+        if let Some(name) = manager.path(&["rds", "route_config_name"])
+            && !name.text().is_some_and(|text| self.facts.routes.contains_key(text))
+        {
+            let found =
+                format!("expected the routes {} among the files, but found them nowhere", name.shown());
+            self.report(Rule::UnseenRoutes, &name, found);
+        }
+        if let Some(scoped) = manager.get("scoped_routes") {
+            let found = "expected routes in a file, but found that they are chosen by scope";
+            self.report(Rule::UnseenRoutes, &scoped, found);
+        }
+    }
+
+    pub(super) fn route_configuration(&mut self, routes: &Node<'a>) {
+        self.holder(routes, true);
+        for host in routes.list("virtual_hosts") {
+            self.virtual_host(&host);
+        }
+        if let Some(vhds) = routes.get("vhds") {
+            let found = "expected virtual hosts in a file, but found that they are discovered (VHDS)";
+            self.report(Rule::UnseenRoutes, &vhds, found);
+        }
+    }
+
+    pub(super) fn virtual_host(&mut self, host: &Node<'a>) {
+        let routes = host.list("routes");
+        // Without routes of its own it may be a patch, or matched otherwise.
+        let forwards = routes.is_empty() || routes.iter().any(forwards);
+        self.holder(host, forwards);
+        self.retries(host);
+        for route in &routes {
+            self.route(route);
+        }
+    }
+
+    pub(super) fn route(&mut self, route: &Node<'a>) {
+        // A patch of a route may say nothing of what it does.
+        let forwards =
+            forwards(route) || (route.get("direct_response").is_none() && route.get("redirect").is_none());
+        self.holder(route, forwards);
+        let Some(action) = route.get("route") else { return };
+        self.retries(&action);
+        for upgrade in action.list("upgrade_configs") {
+            self.upgrade(&upgrade);
+        }
+        for cluster in
+            action.get("weighted_clusters").map(|clusters| clusters.list("clusters")).unwrap_or_default()
+        {
+            self.holder(&cluster, true);
+            self.rewrites(&cluster);
+        }
+        self.rewrites(&action);
+    }
+
+    /// What routes, virtual hosts and clusters of routes have in common.
+    fn holder(&mut self, holder: &Node<'a>, forwards: bool) {
+        self.per_filter(holder, forwards);
+        for option in holder.list("request_headers_to_add") {
+            let Some(key) = option.path(&["header", "key"]) else { continue };
+            // As the relay removes them: with any separator.
+            let name: String = key
+                .text()
+                .unwrap_or_default()
+                .chars()
+                .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
+                .collect();
+            if name.starts_with("x-proof-") {
+                let found = format!("expected nobody but the relay to set it, but found {}", key.shown());
+                self.report(Rule::ForgedHeader, &key, found);
+            }
+        }
+    }
+
+    fn rewrites(&mut self, action: &Node<'a>) {
+        for name in [
+            "prefix_rewrite",
+            "regex_rewrite",
+            "path_rewrite_policy",
+            "path_rewrite",
+            "host_rewrite_literal",
+            "host_rewrite_header",
+            "host_rewrite_path_regex",
+            "host_rewrite",
+            "auto_host_rewrite",
+        ] {
+            if let Some(node) = action.get(name).filter(|node| node.flag() != Some(false)) {
+                let found = format!("expected the request as it was proven, but found {name}");
+                self.report(Rule::RouteRewrite, &node, found);
+            }
+        }
+    }
+
+    fn retries(&mut self, holder: &Node<'a>) {
+        let Some(policy) = holder.get("retry_policy") else { return };
+        let Some(conditions) = policy.text_of("retry_on") else { return };
+        let sent = conditions.split(',').map(str::trim).find(|condition| !NOT_SENT.contains(condition));
+        if let Some(condition) = sent {
+            let found = format!("expected no repetition of what was sent, but found one on {condition:?}");
+            self.report(Rule::RetryPolicy, &policy, found);
+        }
+    }
+}
+
+/// Whether a route sends requests to a backend.
+pub(super) fn forwards(route: &Node<'_>) -> bool {
+    route.get("route").is_some()
+}
