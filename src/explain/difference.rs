@@ -6,6 +6,9 @@ use crate::relay::Relay;
 use crate::verify::Message;
 use crate::verify::examination::{Examination, Examined};
 
+/// Fields whose values let in whoever knows them.
+const SECRET: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
+
 /// Compares the client's base with that of the proof of that label; without a label, with the one whose parameters it
 /// has, or else the first. Nothing where no proof can be compared.
 pub(super) fn tell(
@@ -81,9 +84,19 @@ fn first(relay: &[u8], client: &[u8]) -> Option<FirstDifference> {
         line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
         column: byte - start + 1,
         relay: line(relay),
-        client: line(client),
+        client: without_secret(line(client), relay),
         caret: escaped(before.get(start..).unwrap_or_default()).chars().count(),
     })
+}
+
+/// The line of the client, but for the value of a credential that the relay's base does not cover either.
+fn without_secret(line: String, relay: &[u8]) -> String {
+    let secret =
+        SECRET.iter().find(|name| line.to_ascii_lowercase().trim_start_matches('"').starts_with(*name));
+    match secret {
+        Some(name) if !escaped(relay).contains(&format!("\"{name}\"")) => format!("\"{name}\": …"),
+        _ => line,
+    }
 }
 
 /// Bytes as text in which every one can be seen.

@@ -2,12 +2,12 @@
 //!
 //! The decision comes from [`Relay::check`] itself, and the steps from the functions that it calls, so that nothing told
 //! here can differ from what the server does. What is looked into besides is the client's side: which likely
-//! [mistake](mistakes) explains a signature that does not verify.
+//! [mistake](Mistake) explains a signature that does not verify.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod difference;
-pub mod mistakes;
+mod mistakes;
 mod policies;
 mod proofs;
 mod story;
@@ -170,6 +170,16 @@ fn printable(text: &str) -> String {
         }
     }
     printable
+}
+
+/// A text of several lines, each fit for a terminal.
+fn printable_lines(text: &str) -> String {
+    text.trim_end().lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// The same on one line.
+fn printable_line(text: &str) -> String {
+    printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A label or the like, in quotes.

@@ -1,6 +1,6 @@
 //! Which policies were tried, and what the one that decided asks for.
 
-use super::{MismatchStory, Tried, TriedOutcome, counted, printable};
+use super::{MismatchStory, Tried, TriedOutcome, counted, printable, printable_line, printable_lines};
 use crate::policy::{Facts, Mismatch, Mode, Policy, ProtectBy, Submitter, Target, Terms};
 use crate::relay::Relay;
 use crate::verify::{BodyRule, QueryRule, Requirement};
@@ -27,7 +27,7 @@ fn one(relay: &Relay, facts: &Facts<'_>, policy: &Policy, decides: bool) -> Trie
         name: printable(&policy.name),
         outcome: TriedOutcome::Decides,
         mismatches: Vec::new(),
-        condition: policy.condition.as_ref().map(|condition| printable(condition.source())),
+        condition: policy.condition.as_ref().map(|condition| printable_lines(condition.source())),
         problem: None,
     };
     let by_name = facts.request().route_policy.is_some();
@@ -105,7 +105,7 @@ pub(super) fn asks(policy: &Policy) -> Vec<String> {
         }
     }
     if let Some(condition) = &policy.condition {
-        asks.push(format!("that its condition holds: {}", printable(condition.source())));
+        asks.push(format!("that its condition holds: {}", printable_line(condition.source())));
     }
     if !policy.protect.fields.is_empty() {
         let fields = policy.protect.fields.join(", ");

@@ -1,6 +1,6 @@
 //! What the policy that decided says of the proofs together: who may submit, who approves, and its condition.
 
-use super::{ApprovalsStory, Check, Outcome, PlaceStory, ProofStory, printable};
+use super::{ApprovalsStory, Check, Outcome, PlaceStory, ProofStory, printable, printable_line};
 use crate::denial::Denial;
 use crate::policy::{Facts, Policy, Submitter, Terms};
 use crate::relay::Relay;
@@ -33,7 +33,7 @@ pub(super) fn tell(
         checks.push(Check::of(
             "condition",
             &holds,
-            format!("holds for these signers: {}", printable(condition.source())),
+            format!("holds for these signers: {}", printable_line(condition.source())),
         ));
     }
     let permitted = policy.permit(verified, facts.request(), now);

@@ -157,12 +157,13 @@ fn policy(tried: &Tried, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             sentence(f, &format!("  · {name}: does not match: "), &reasons.join("; "))
         }
         TriedOutcome::ConditionFalse => {
-            let condition = tried.condition.as_deref().unwrap_or_default();
-            sentence(f, &format!("  · {name}: its condition is false: "), condition)
+            let condition = tried.condition.as_deref().unwrap_or_default().replace('\n', " ");
+            sentence(f, &format!("  · {name}: its condition is false: "), &condition)
         }
         TriedOutcome::ConditionFailed => {
             sentence(f, &format!("  ✗ {name}: "), tried.problem.as_deref().unwrap_or_default())?;
-            writeln!(f, "      {}", tried.condition.as_deref().unwrap_or_default())
+            let condition = tried.condition.as_deref().unwrap_or_default();
+            condition.lines().try_for_each(|line| writeln!(f, "      | {line}"))
         }
         TriedOutcome::Decides => writeln!(f, "  ✓ {name}: matches, and decides"),
     }

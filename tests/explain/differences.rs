@@ -80,3 +80,13 @@ fn the_proof_whose_parameters_the_base_has_is_the_one_compared() {
     let found = story.base_difference.unwrap();
     assert_eq!((found.label.as_str(), found.first, found.signature_verifies), ("alice", None, Some(true)));
 }
+
+#[test]
+fn a_credential_that_is_not_covered_is_not_shown() {
+    let wrong = format!("\"authorization\": Bearer marker\n{RIGHT}");
+    let found = difference(&wrong, &wrong);
+    assert_eq!(
+        (names(&found), found.first.unwrap().client.as_str()),
+        (vec!["component-extra"], "\"authorization\": …")
+    );
+}

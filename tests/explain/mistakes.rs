@@ -216,3 +216,41 @@ fn values_of_secret_headers_are_not_printed_when_a_line_is_too_many() {
         format!("{}{}", proof_messenger_relay::explain::Text(&story), serde_json::to_string(&story).unwrap());
     assert!(told.contains("\"authorization\\\"") && !told.contains("marker"), "{told}");
 }
+
+#[test]
+fn names_that_only_the_proxy_or_only_clients_know_are_told_apart() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies: [{name: all, match: {hosts: [relay.internal]}, external: {scheme: https, authority: bank.example}}]";
+    let mut inside = ask();
+    inside.authority = "relay.internal:10000".to_owned();
+    inside.scheme = "http".to_owned();
+    for (name, old, new) in [
+        ("wrong-authority", "bank.example", "relay.internal:10000"),
+        ("wrong-scheme", "https", "http"),
+        ("wrong-scheme-and-authority", "https://bank.example", "http://relay.internal:10000"),
+    ] {
+        let base = with(PARAMS, old, new);
+        let signed = signed_over_base(inside.clone(), &alice, PARAMS, base.as_bytes());
+        let found = story(settings, &[&alice], &signed).mistake.unwrap();
+        assert_eq!(found.name, name);
+        assert!(found.sentence.contains("external."), "{}", found.sentence);
+    }
+    // And where the policy should say it, but does not.
+    let outside = signed_over_base(inside, &alice, PARAMS, right(PARAMS).as_bytes());
+    let other = ", {name: other, match: {hosts: [other.internal]}, external: {authority: bank.example}}]";
+    let settings = POLICY.replace("]}}]", "]}}") + other;
+    assert_eq!(story(&settings, &[&alice], &outside).mistake.unwrap().name, "wrong-scheme-and-authority");
+}
+
+#[test]
+fn many_components_are_tried_in_reasonable_time() {
+    let alice = Signer::ed25519("alice");
+    let names: Vec<String> = (0..60).map(|at| format!("x-h{at}")).collect();
+    let ask = names.iter().fold(ask(), |ask, name| ask.header(name, "v".repeat(900)));
+    let list: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let params = format!("({});created=1700000000;keyid=\"alice\"", list.join(" "));
+    let ask = signed_over_base(ask, &alice, &params, b"something else");
+    let began = std::time::Instant::now();
+    assert_eq!(story(POLICY, &[&alice], &ask).mistake, None);
+    assert!(began.elapsed() < crate::support::PATIENCE);
+}

@@ -24,6 +24,7 @@ policies:
     match: {methods: [POST], path: "/transfers/{account}"}
     proof: {max_age: 60s, roles: [clerk]}
   - {name: inside, match: {path: /inside}, when: "source.address == '192.0.2.1' && source.principal == 'spiffe://a'", proof: none}
+  - {name: seen, match: {path: /seen}, mode: observe}
 "#;
 
 fn alice() -> Signer {
@@ -215,6 +216,17 @@ fn records_of_every_kind_are_explained() {
     }
     let (exit, told) = of("check-merged.json", &["--at", "2026-11-25T08:00:00Z"]);
     assert_eq!((exit, &told["decision"]["code"]), (Some(1), &"proof-too-old".into()));
+}
+
+#[test]
+fn what_is_only_observed_is_allowed_and_says_so() {
+    let told = run(folder().path(), &["--url", "https://bank.example/seen"]);
+    assert_eq!(told.status.code(), Some(0));
+    assert!(
+        text(&told).contains("✗ observed: proof-missing, by the policy seen, status 200"),
+        "{}",
+        text(&told)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
 use super::parts::{Line, Parts, target_value};
-use super::{Attempt, orders};
+use super::{Attempt, FEW, orders};
 use crate::crypto::{sha256, sha512};
 use crate::proof::Name;
 
@@ -65,7 +65,8 @@ pub(super) fn extra(parts: &Parts<'_>) -> Vec<Attempt> {
         if parts.lines.iter().any(|line| line.identifier == extra.identifier) {
             continue;
         }
-        for at in 0..=parts.lines.len() {
+        let count = parts.lines.len();
+        for at in (0..=count).filter(|at| count <= FEW || [0, count].contains(at)) {
             let mut lines = parts.lines.clone();
             lines.insert(at, extra.clone());
             let what = format!("has a line of {} too many", extra.identifier);

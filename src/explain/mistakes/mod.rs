@@ -10,12 +10,15 @@ mod lines;
 mod parts;
 
 pub(super) use compared::of_lines;
-pub use parts::Parts;
+pub(super) use parts::Parts;
 
 use super::{Mistake, printable};
 use crate::crypto::{Algorithm, ecdsa_from_der};
 use crate::keys::{Directory, Key};
 use base64ct::{Base64, Encoding as _};
+
+/// With more components than this, not every place in a base is tried.
+const FEW: usize = 8;
 
 /// A base that a client may have made.
 pub(super) struct Attempt {
@@ -204,13 +207,13 @@ fn other_key(key: Option<&Key>, keys: &Directory, base: &str, signature: &[u8]) 
     let other = others.into_iter().find(|other| other.public.verify(base.as_bytes(), signature).is_ok())?;
     let (id, subject) = (printable(&other.id), printable(&other.subject));
     let sentence = format!(
-        "the signature is right, but it is one of the key {id} of {subject}: keyid names another, or the client has the wrong private key"
+        "the signature is right, but it is one of the key {id} of {subject}, which keyid does not name: the client has the wrong key or says the wrong id"
     );
     Some(Mistake { name: "other-key", sentence })
 }
 
-/// Orders of so many things, but for the one that they have. All of them where they are few, else those that come of
-/// moving one, of swapping two neighbours, and the reverse.
+/// Orders of so many things, but for the one that they have. All of them where they are few, else the reverse and those
+/// that come of moving one; to the front, to the end and by one place where they are many.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     let identity: Vec<usize> = (0..count).collect();
     let mut orders = Vec::new();
@@ -219,7 +222,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     } else {
         orders.push(identity.iter().rev().copied().collect());
         for from in 0..count {
-            for to in 0..count {
+            for to in (0..count).filter(|to| count <= FEW || [0, count - 1, from + 1].contains(to)) {
                 let mut order = identity.clone();
                 let moved = order.remove(from);
                 order.insert(to, moved);

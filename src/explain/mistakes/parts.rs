@@ -10,12 +10,12 @@ use crate::verify::Message;
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     /// With its quotes and parameters.
-    pub identifier: String,
-    pub value: String,
+    pub(super) identifier: String,
+    pub(super) value: String,
 }
 
 /// What a base is made of, and what a client may have made it of instead.
-pub struct Parts<'a> {
+pub(in crate::explain) struct Parts<'a> {
     pub(super) label: &'a str,
     pub(super) request: &'a Request<'a>,
     pub(super) lines: Vec<Line>,
@@ -34,7 +34,12 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// `base` is the one that the relay built of the proof and the message.
     #[must_use]
-    pub fn of(proof: &Proof<'a>, message: &Message<'a>, base: &str, relay: &Relay) -> Self {
+    pub(in crate::explain) fn of(
+        proof: &Proof<'a>,
+        message: &Message<'a>,
+        base: &str,
+        relay: &Relay,
+    ) -> Self {
         let names: Vec<Name<'a>> =
             proof.components().iter().map(|component| component.name().clone()).collect();
         let identifiers = proof.components().iter().map(|component| {
