@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::decimal::Decimal;
 use super::json;
+use super::media_type;
 use super::value::{Object, Value};
-use crate::denial::{Code, Denial};
+use crate::denial::{Code, Denial, quoted};
 use crate::policy::Target;
-use crate::request::Request;
+use crate::request::{Request, is_same_to_backends};
 use crate::verify::Verified;
 
 /// A request, and what of it is worked out once for all conditions.
@@ -38,11 +39,14 @@ impl<'a> Facts<'a> {
 
     /// The body, read when the first condition asks for it.
     pub(super) fn body(&self) -> Result<Value<'a>, Denial> {
-        let read = || match self.request.body.bytes()? {
-            [] => {
-                Err(Denial::new(Code::ConditionFailed, "the policy looks into the body, and there is none"))
+        let read = || {
+            let body = self.request.body.bytes()?;
+            if body.is_empty() {
+                let detail = "the policy looks into the body, and there is none";
+                return Err(Denial::new(Code::ConditionFailed, detail));
             }
-            body => json::parse(body),
+            media_type::check(&self.request.fields)?;
+            json::parse(body)
         };
         self.body.get_or_init(read).clone()
     }
@@ -50,6 +54,10 @@ impl<'a> Facts<'a> {
     /// The value of a header, if there is one.
     pub(super) fn header(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
         let fields = &self.request.fields;
+        let is_twin = |other: &&str| *other != name && is_same_to_backends(name, other);
+        if let Some(twin) = fields.names().find(is_twin) {
+            return Err(format!("some backends take the header {} for {name}", quoted(twin)));
+        }
         if !fields.contains(name) {
             return Ok(None);
         }
@@ -62,11 +70,16 @@ impl<'a> Facts<'a> {
 
     /// The value of a query parameter, if there is one.
     pub(super) fn query_parameter(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
-        let query = self.request.query().unwrap_or_default().as_bytes();
-        let mut values = form_urlencoded::parse(query).filter(|(known, _)| known == name);
-        let Some((_, value)) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(format!("the query has {name} more than once"));
+        let query = self.request.query().unwrap_or_default();
+        // To some servers it separates parameters as & does.
+        if query.contains(';') {
+            return Err("two servers could read the query differently: it contains ;".into());
+        }
+        let mut values =
+            form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let Some((known, value)) = values.next() else { return Ok(None) };
+        if values.next().is_some() || known != name {
+            return Err(format!("the query has {name} more than once, or in another case"));
         }
         // What is not UTF-8 decodes to this character, and two queries would look alike.
         if value.contains(char::REPLACEMENT_CHARACTER) {

@@ -48,7 +48,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Value<'_>, Denial> {
     }
 }
 
-fn ambiguous(reason: &str) -> Denial {
+pub(super) fn ambiguous(reason: &str) -> Denial {
     Denial::new(Code::BodyAmbiguous, format!("two parsers could read the body differently: {reason}"))
 }
 

@@ -9,6 +9,7 @@ mod evaluate;
 mod facts;
 mod functions;
 mod json;
+mod media_type;
 mod node;
 mod types;
 mod value;

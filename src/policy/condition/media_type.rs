@@ -1,0 +1,39 @@
+//! What a request says of its body: a condition looks only into one that is JSON to everybody.
+//!
+//! Whoever signs a request chooses its content type too. `{"amount":1,"memo":"&amount=20000&"}` is one amount to a parser
+//! of JSON and another to one of forms, and many backends take both.
+
+use super::json::ambiguous;
+use crate::denial::{Code, Denial};
+use crate::request::Fields;
+
+/// # Errors
+/// `condition-failed` where the body is said to be something else than JSON; `body-ambiguous` where it is in another
+/// encoding than its bytes show, or said to be two things.
+pub(super) fn check(fields: &Fields<'_>) -> Result<(), Denial> {
+    let identity = |line: &[u8]| line.eq_ignore_ascii_case(b"identity");
+    if !fields.lines("content-encoding").all(identity) {
+        return Err(ambiguous("content-encoding says that it is encoded"));
+    }
+    let mut lines = fields.lines("content-type");
+    let Some(line) = lines.next() else { return Ok(()) };
+    if lines.next().is_some() {
+        return Err(ambiguous("content-type came in more than one line"));
+    }
+    let text = String::from_utf8_lossy(line).to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let is_json = media_type == "application/json"
+        || media_type.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
+    if !is_json || media_type.contains(',') {
+        let detail = "the policy looks into the body, and content-type does not say that it is JSON";
+        return Err(Denial::new(Code::ConditionFailed, detail));
+    }
+    // RFC 8259 §11 defines no charset, and yet some backends decode by it.
+    let mut charsets =
+        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim() == "charset");
+    if !charsets.all(|(_, charset)| matches!(charset.trim().trim_matches('"'), "utf-8" | "utf8")) {
+        return Err(ambiguous("content-type names another charset than UTF-8"));
+    }
+    Ok(())
+}
