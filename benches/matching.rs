@@ -21,8 +21,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const GOAL: f64 = 2.0;
 
-/// Ways in which policies differ from each other: by number, host, methods and path.
-const SHAPES: [(&str, fn(usize) -> String); 3] = [
+/// The match of the policy of that number.
+type Shape = fn(usize) -> String;
+
+/// Ways in which policies differ from each other.
+const SHAPES: [(&str, Shape); 3] = [
     ("one path each", |at| format!("hosts: [bank.example], path: '/service-{at}/transfers/{{account}}'")),
     ("one host each", |at| format!("hosts: [tenant-{at}.bank.example], path: '/transfers/{{account}}'")),
     ("one of many methods, hosts and paths each", |at| {
@@ -32,7 +35,7 @@ const SHAPES: [(&str, fn(usize) -> String); 3] = [
     }),
 ];
 
-fn policies(count: usize, shape: fn(usize) -> String) -> Policies {
+fn policies(count: usize, shape: Shape) -> Policies {
     let mut text = String::from("policies:\n");
     for at in 0..count {
         writeln!(text, "  - {{name: p{at}, match: {{{}}}}}", shape(at)).unwrap();

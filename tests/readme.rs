@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use proof_messenger_relay::denial::Code;
 use proof_messenger_relay::lint::{Rule, Severity};
@@ -65,8 +66,17 @@ fn walk_through(readme: &str) -> Vec<(String, Vec<String>)> {
     steps
 }
 
+/// A free port that the system gives to nobody by itself: tests run side by side, and each asks it for ports.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 32_000, "no free port");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 #[test]

@@ -205,8 +205,12 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
             Ok(_) | Err(Failure::NoValue { .. }) => {}
             Err(failure) => return Err(failure),
         }
-        let two = self.truth(two)?;
-        if two == decisive { Ok(Value::Bool(decisive)) } else { one.map(Value::Bool) }
+        match (one, self.truth(two)) {
+            (_, Ok(truth)) if truth == decisive => Ok(Value::Bool(decisive)),
+            // Where neither has a value, the first reason is the one that a reader comes to first.
+            (Err(failure), Ok(_) | Err(Failure::NoValue { .. })) | (_, Err(failure)) => Err(failure),
+            (Ok(_), Ok(two)) => Ok(Value::Bool(two)),
+        }
     }
 
     fn equal(&mut self, node: &Node, one: &Value<'v>, two: &Value<'v>) -> Result<bool> {
