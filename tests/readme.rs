@@ -6,6 +6,8 @@ use std::process::Command;
 
 use proof_messenger_relay::denial::Code;
 
+use crate::support::shell;
+
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
@@ -13,9 +15,7 @@ fn readme() -> String {
 #[test]
 fn the_table_of_codes_is_complete_and_right() {
     let readme = readme();
-    let (_, section) = readme.split_once("\n## Denials\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows: Vec<(String, u16)> = section
+    let rows: Vec<(String, u16)> = section(&readme, "Denials")
         .lines()
         .filter_map(|line| {
             let mut cells = line.split('|').map(str::trim);
@@ -27,24 +27,10 @@ fn the_table_of_codes_is_complete_and_right() {
     assert_eq!(rows, codes);
 }
 
-/// The shell blocks of the walk-through, each with the lines that the README shows as its output.
-fn walk_through(readme: &str) -> Vec<(String, Vec<String>)> {
-    let (_, section) = readme.split_once("\n## A signed request by hand\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let mut steps: Vec<(String, Vec<String>)> = Vec::new();
-    for block in section.split("```").skip(1).step_by(2) {
-        let (kind, text) = block.split_once('\n').unwrap();
-        match kind {
-            "sh" => steps.push((text.to_owned(), Vec::new())),
-            "text" => steps.last_mut().unwrap().1 = text.lines().map(str::to_owned).collect(),
-            other => panic!("a block of {other}"),
-        }
-    }
-    steps
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// The section of the README with that heading.
+fn section<'r>(readme: &'r str, heading: &str) -> &'r str {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    section.split_once("\n## ").unwrap().0
 }
 
 #[test]
@@ -52,7 +38,7 @@ fn the_walk_through_works_as_shown() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     // The files that the walk-through uses, and nothing of this machine's ports.
-    let ports = [("8000", free_port()), ("8080", free_port()), ("10000", free_port()), ("9901", free_port())];
+    let ports = ["8000", "8080", "10000", "9901"].map(|port| (port, shell::free_port()));
     let with_ports = |text: &str| {
         ports.iter().fold(text.to_owned(), |text, (port, free)| {
             let text = text.replace(&format!("localhost:{port}"), &format!("localhost:{free}"));
@@ -70,17 +56,13 @@ fn the_walk_through_works_as_shown() {
     std::os::unix::fs::symlink(root.join("target"), folder.path().join("target")).unwrap();
 
     // One shell, as a reader has; the program is the one that this test was built with.
-    let program = Path::new(env!("CARGO_BIN_EXE_proof-messenger-relay")).parent().unwrap();
-    let mut script = format!(
-        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nexport PROOF_MESSENGER_LISTEN=127.0.0.1:{}\n\
-         listens() {{ for _ in $(seq 600); do (exec 3<>/dev/tcp/127.0.0.1/$1) 2>/dev/null && return; sleep 0.05; done; exit 1; }}\n",
-        ports[0].1
-    );
-    let steps = walk_through(&readme());
-    for (position, (commands, _)) in steps.iter().enumerate() {
-        let commands = commands
-            .replace("cargo build --release\n", "")
-            .replace("$PWD/target/release", &program.display().to_string());
+    let mut script = shell::preamble();
+    writeln!(script, "export PROOF_MESSENGER_LISTEN=127.0.0.1:{}", ports[0].1).unwrap();
+    let readme = readme();
+    let steps = shell::steps(section(&readme, "A signed request by hand"));
+    for (position, step) in steps.iter().enumerate() {
+        let commands = step.commands.replace("cargo build --release\n", "");
+        let commands = commands.replace("PATH=$PWD/target/release:$PATH\n", "");
         writeln!(script, "echo '=== {position}'\n{}", with_ports(&commands)).unwrap();
         if commands.trim_end().ends_with('&') {
             for (_, port) in ports {
@@ -89,14 +71,5 @@ fn the_walk_through_works_as_shown() {
         }
     }
     let output = Command::new("bash").arg("-c").arg(&script).current_dir(folder.path()).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    let context = format!("{printed}\n--- standard error\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{context}");
-    let printed: Vec<&str> = printed.split("=== ").skip(1).collect();
-    assert_eq!(printed.len(), steps.len(), "{context}");
-    for ((commands, expected), printed) in steps.iter().zip(printed) {
-        for line in expected {
-            assert!(printed.contains(line), "{commands}\nprinted no {line:?}:\n{context}");
-        }
-    }
+    shell::assert_printed(&steps, &output);
 }
