@@ -66,8 +66,14 @@ impl Approvals {
             .filter_map(|(at, person)| Some((at, person.usable_until(|proof| submission.takes(proof, now))?)))
             .collect();
         if submitters.is_empty() {
-            // Nobody submits: say why the first proof is no submission.
-            proofs.iter().try_for_each(|proof| submission.check(proof, now).map(|_| ()))?;
+            // Nobody submits. The reason that helps is that of whoever comes closest: approvers are no submitters.
+            let reasons = proofs.iter().filter_map(|proof| submission.check(proof, now).err());
+            let closest = reasons.min_by_key(|denial| match denial.code {
+                Code::ProofTooOld => 0,
+                Code::SignerNotPermitted => 1,
+                _ => 2,
+            });
+            closest.map_or(Ok(()), Err)?;
         }
         let mut best = Sharing::default();
         let mut usable_until = None;
