@@ -7,6 +7,7 @@ pub mod client;
 pub mod envoy;
 pub mod gateway;
 pub mod golden;
+pub mod people;
 pub mod program;
 pub mod relay;
 pub mod service;
