@@ -7,6 +7,7 @@ mod failures;
 mod grpc;
 mod headers;
 mod paths;
+mod payments;
 mod replays;
 mod services;
 mod signed;
