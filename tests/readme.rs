@@ -5,8 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use proof_messenger_relay::denial::Code;
+use proof_messenger_relay::policy::{Condition, PathPattern};
+use serde_json::json;
 
+use crate::support::ask::{Ask, code};
+use crate::support::relay::Relay;
 use crate::support::shell;
+use crate::support::signer::Signer;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -72,4 +77,115 @@ fn the_walk_through_works_as_shown() {
     }
     let output = Command::new("bash").arg("-c").arg(&script).current_dir(folder.path()).output().unwrap();
     shell::assert_printed(&steps, &output);
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[tokio::test]
+async fn the_example_of_approvals_asks_for_a_clerk_and_two_managers() {
+    let readme = readme();
+    let (_, example) = section(&readme, "Who must approve what").split_once("```yaml\n").unwrap();
+    let policies = example.split_once("```").unwrap().0;
+    let person = |name: &str, role: &str| Signer::ed25519(name).with(json!({"roles": [role]}));
+    let (clara, mona, max) = (person("clara", "clerk"), person("mona", "manager"), person("max", "manager"));
+    let relay = Relay::start(policies, &[&clara, &mona, &max]).await;
+    for (amount, signers, allowed_by, refused_with) in [
+        ("25000", &[&clara, &mona, &max][..], "large-transfers", ""),
+        ("25000", &[&clara, &mona], "", "approvals-insufficient"),
+        ("10000", &[&clara], "transfers", ""),
+        ("10000", &[&mona], "", "signer-not-permitted"),
+        ("\"25000\"", &[&clara, &mona, &max], "", "condition-failed"),
+    ] {
+        let transfer = Ask::post("/transfers/7", format!(r#"{{"amount": {amount}}}"#).as_bytes());
+        let signed = signers.iter().fold(transfer, |transfer, signer| transfer.signed(signer));
+        let answer = signed.of(&relay).await;
+        let policy = if answer.allowed { answer.metadata["policy"].as_str() } else { "" };
+        assert_eq!((policy, code(&answer)), (allowed_by, refused_with), "{amount}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_are_what_the_table_says() {
+    let readme = readme();
+    let section = section(&readme, "Who must approve what");
+    let (_, table) = section.split_once("| condition | is | |\n|---|---|---|\n").unwrap();
+    let body = quoted(section).find(|text| text.starts_with("{\"amount\"")).unwrap();
+    let signer = Signer::ed25519("batch");
+    let mut rows = 0;
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        rows += 1;
+        let (condition, rest) = row.trim_start_matches("| `").split_once("` | ").unwrap();
+        let expected = rest.split_once(" |").unwrap().0;
+        if Condition::parse(condition, None).is_err() {
+            assert_eq!(expected, "refused", "{condition}");
+            continue;
+        }
+        let when = json!(condition);
+        let settings = format!(
+            "policies: [{{name: 'true', match: {{}}, when: {when}}}, {{name: 'false', match: {{}}}}]"
+        );
+        let relay = Relay::start(&settings, &[&signer]).await;
+        let answer = Ask::post("/", body.as_bytes()).signed(&signer).of(&relay).await;
+        let found = if answer.allowed { answer.metadata["policy"].as_str() } else { "denied" };
+        assert_eq!(found, expected, "{condition}: {}", answer.body);
+    }
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn conditions_know_what_the_readme_names() {
+    let readme = readme();
+    let section = section(&readme, "Who must approve what");
+    let path = PathPattern::parse("/transfers/{account}").unwrap();
+    let parses = |condition: &str| {
+        let parsed = Condition::parse(condition, Some(&path));
+        assert!(parsed.is_ok(), "{condition}: {parsed:?}");
+    };
+
+    let (_, table) = section.split_once("A condition is CEL over:\n\n| | |\n|---|---|\n").unwrap();
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        let (names, meaning) = row.trim_start_matches("| ").split_once(" | ").unwrap();
+        for name in quoted(names) {
+            parses(&format!("{name} == {name}"));
+        }
+        if names == "`signers`" {
+            for member in quoted(meaning) {
+                parses(&format!("signers.all(s, s.{member} == s.{member})"));
+            }
+        }
+    }
+
+    let (_, functions) = section.split_once("functions are ").unwrap();
+    let named: Vec<&str> = quoted(functions.split_once(".\n").unwrap().0).collect();
+    let examples = [
+        ("size", "size(body.items) < 10"),
+        ("startsWith", "request.path.startsWith('/eu/')"),
+        ("endsWith", "request.host.endsWith('.example')"),
+        ("contains", "request.path.contains('7')"),
+        ("matches", "body.iban.matches('^DE[0-9]{20}$')"),
+        ("int", "int(path.account) > 7"),
+        ("double", "double(body.amount) > 7"),
+        ("has", "has(body.note)"),
+        ("all", "signers.all(s, 'clerk' in s.roles)"),
+        ("exists", "signers.exists(s, s.subject == 'alice')"),
+        ("exists_one", "signers.exists_one(s, 'clerk' in s.roles)"),
+        ("filter", "size(signers.filter(s, 'clerk' in s.roles)) == 1"),
+        ("map", "'alice' in signers.map(s, s.subject)"),
+    ];
+    assert_eq!(named, examples.map(|(name, _)| name));
+    examples.iter().for_each(|(_, example)| parses(example));
+
+    let (_, operators) = section.split_once("Operators are ").unwrap();
+    for operator in quoted(operators.split_once(';').unwrap().0) {
+        parses(&match operator {
+            "!" => "!body.a".to_owned(),
+            "?:" => "body.a ? body.b : body.c".to_owned(),
+            "[]" => "body.items[0] == 1".to_owned(),
+            "+" | "-" | "*" => format!("body.a {operator} body.b == 1"),
+            operator => format!("body.a {operator} body.b"),
+        });
+    }
 }
