@@ -177,6 +177,9 @@ fn conditions_know_what_the_readme_names() {
     ];
     assert_eq!(named, examples.map(|(name, _)| name));
     examples.iter().for_each(|(_, example)| parses(example));
+    let mistakes = Condition::parse("nothing_like_any()", None).unwrap_err();
+    let listed = mistakes[0].message.split_once("expected one of ").unwrap().1;
+    assert_eq!(listed.split(", ").collect::<Vec<_>>(), named);
 
     let (_, operators) = section.split_once("Operators are ").unwrap();
     for operator in quoted(operators.split_once(';').unwrap().0) {
