@@ -6,6 +6,7 @@ mod clients;
 mod failures;
 mod grpc;
 mod headers;
+mod machines;
 mod paths;
 mod payments;
 mod replays;

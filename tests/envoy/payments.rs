@@ -9,23 +9,18 @@ use serde_json::{Value, json};
 
 use super::clients;
 use crate::support::ask::Ask;
-use crate::support::backend::{Backend, Received};
+use crate::support::backend::Received;
 use crate::support::client::{self, Answer};
-use crate::support::envoy::{Envoy, EnvoySetup};
+use crate::support::deployed::Deployed;
+use crate::support::envoy::EnvoySetup;
 use crate::support::gateway::{assert_refused, assert_refused_saying};
 use crate::support::people::People;
-use crate::support::program::{Serving, program};
 
 const LARGE: &str = r#"{"amount": 25000}"#;
 const ALL: [&str; 5] = ["@method", "@target-uri", "content-digest", "content-type", "idempotency-key"];
 
 /// The bank: a clerk, two managers, and the second key of one of them.
-struct Bank {
-    people: People,
-    backend: Backend,
-    envoy: Envoy,
-    _relay: Serving,
-}
+struct Bank(Deployed);
 
 impl Bank {
     async fn open() -> Self {
@@ -33,22 +28,18 @@ impl Bank {
     }
 
     async fn open_with(change: impl FnOnce(&mut EnvoySetup), prepare: impl FnOnce(&People)) -> Self {
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies/dual-control-payments");
-        let people = People::with_files_of(Path::new(example));
-        let add =
-            |key, subject, role, algorithm| people.add(key, subject, &[role], algorithm, "people.jwks.json");
-        add("clara", "clara", "clerk", "ed25519");
-        add("mona", "mona", "manager", "p256");
-        add("mona-phone", "mona", "manager", "ed25519");
-        add("max", "max", "manager", "ed25519");
-        prepare(&people);
-        let serve = ["serve", "--config", "relay.yaml", "--listen", "127.0.0.1:0"];
-        let relay = Serving::start(program(people.folder(), &serve));
-        let backend = Backend::start().await;
-        let address = relay.address.trim_start_matches("http://").parse().unwrap();
-        let mut setup = EnvoySetup::new(address, backend.address());
-        change(&mut setup);
-        Self { people, backend, envoy: Envoy::start(setup).await, _relay: relay }
+        let add = |people: &People| {
+            for (key, subject, role, algorithm) in [
+                ("clara", "clara", "clerk", "ed25519"),
+                ("mona", "mona", "manager", "p256"),
+                ("mona-phone", "mona", "manager", "ed25519"),
+                ("max", "max", "manager", "ed25519"),
+            ] {
+                people.add(key, subject, &[role], algorithm, "people.jwks.json");
+            }
+            prepare(people);
+        };
+        Self(Deployed::start("dual-control-payments", add, |setup, _| change(setup)).await)
     }
 
     /// The transfer with one signature more.
@@ -58,7 +49,7 @@ impl Bank {
 
     fn sign_with(&self, transfer: Ask, key: &str, options: &[&str]) -> Ask {
         let cover = ALL.iter().flat_map(|component| ["--cover", component]);
-        self.people.sign(transfer, key, &cover.chain(options.iter().copied()).collect::<Vec<_>>())
+        self.0.people.sign(transfer, key, &cover.chain(options.iter().copied()).collect::<Vec<_>>())
     }
 
     fn signed_by(&self, transfer: Ask, keys: &[&str]) -> Ask {
@@ -66,30 +57,27 @@ impl Bank {
     }
 
     async fn send(&self, transfer: &Ask) -> Answer {
-        client::http1(self.envoy.address(), &transfer.http1()).await
+        client::http1(self.0.envoy.address(), &transfer.http1()).await
     }
 
     /// It passes, and this is what the backend saw.
     #[track_caller]
     fn passed(&self, answer: &Answer, subjects: &str) -> Received {
         assert_eq!(answer.status, 200, "{}", answer.text());
-        let received = self.backend.requests().pop().unwrap();
-        assert_eq!(received.header("x-proof-status"), ["verified"]);
-        assert_eq!(received.header("x-proof-subject"), [subjects]);
-        received
+        self.0.last_received(subjects)
     }
 
     /// The library signs and sends. Envoy is a proxy to it, so that it signs the name of the bank.
     async fn python(&self, body: &str, signer: &str, more: &[&str]) -> Answer {
         clients::installed();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let file = self.people.folder().join("python.body");
+        let file = self.0.people.folder().join("python.body");
         std::fs::write(&file, body).unwrap();
         let mut command = tokio::process::Command::new(root.join("target/clients/venv/bin/python"));
         command.arg(root.join("tests/clients/python_http_message_signatures.py"));
         command.args(["--method", "POST", "--url", "http://bank.example/transfers/7", "--body"]).arg(file);
-        command.args(["--kid", signer, "--label", signer, "--key"]).arg(self.people.private_key(signer));
-        command.args(["--proxy", &format!("http://{}", self.envoy.address())]);
+        command.args(["--kid", signer, "--label", signer, "--key"]).arg(self.0.people.private_key(signer));
+        command.args(["--proxy", &format!("http://{}", self.0.envoy.address())]);
         command.args(["--header", "content-type: application/json", "--header", "idempotency-key: 7f3a"]);
         command.args(["--cover", "content-type", "--cover", "idempotency-key"]).args(more);
         let output = command.stderr(Stdio::piped()).output().await.unwrap();
@@ -101,7 +89,7 @@ impl Bank {
 
     /// `--also` for this signer.
     fn also<'a>(&self, key: &'a str) -> [String; 3] {
-        ["--also".to_owned(), key.to_owned(), self.people.private_key(key).display().to_string()]
+        ["--also".to_owned(), key.to_owned(), self.0.people.private_key(key).display().to_string()]
     }
 }
 
@@ -142,11 +130,11 @@ async fn a_clerk_and_two_managers_pass_once_and_the_backend_learns_who() {
         // Neither the same bytes nor a new submission of the same approvals.
         assert_refused(&bank.send(&signed).await, 409, "replayed");
         assert_refused(&bank.send(&bank.sign(approved, "clara")).await, 409, "replayed");
-        assert_eq!(bank.backend.requests().len(), 1);
+        assert_eq!(bank.0.backend.requests().len(), 1);
 
         // New approvals are another transaction.
         let again = bank.signed_by(transfer(LARGE), &["clara", "max", "mona"]);
-        let answer = client::http2(bank.envoy.address(), again.http2()).await.unwrap();
+        let answer = client::http2(bank.0.envoy.address(), again.http2()).await.unwrap();
         bank.passed(&answer, "clara,max,mona");
     }
 }
@@ -207,7 +195,7 @@ async fn too_few_people_are_refused() {
         403,
         "signer-not-permitted",
     );
-    assert!(bank.backend.requests().is_empty());
+    assert!(bank.0.backend.requests().is_empty());
 }
 
 /// The trust store says that Mona's key is also that of somebody else. Which of the two signed, nobody can tell.
@@ -244,7 +232,7 @@ async fn old_approvals_and_old_submissions_are_refused() {
     let submitted = bank.signed_by(transfer(LARGE), &["mona", "max"]);
     let submitted = bank.sign_with(submitted, "clara", &["--created", &hours_ago(1)]);
     assert_refused(&bank.send(&submitted).await, 401, "proof-too-old");
-    assert!(bank.backend.requests().is_empty());
+    assert!(bank.0.backend.requests().is_empty());
 }
 
 #[tokio::test]
@@ -278,7 +266,7 @@ async fn approvals_are_for_this_amount_and_this_transaction() {
     assert_refused(&bank.send(&other_key).await, 401, "signature-invalid");
     let second_key = signed.clone().header("idempotency-key", "99d2");
     assert_refused(&bank.send(&second_key).await, 401, "component-missing");
-    assert!(bank.backend.requests().is_empty());
+    assert!(bank.0.backend.requests().is_empty());
     // None of that has used up an approval.
     bank.passed(&bank.send(&signed).await, "clara,mona,max");
 }
@@ -300,7 +288,7 @@ async fn an_amount_that_is_not_one_number_is_neither_large_nor_small() {
             assert_refused(&bank.send(&bank.signed_by(transfer(body), keys)).await, status, code);
         }
     }
-    assert!(bank.backend.requests().is_empty());
+    assert!(bank.0.backend.requests().is_empty());
 }
 
 #[tokio::test]
@@ -313,12 +301,12 @@ async fn a_library_of_another_team_signs_for_three_people() {
     };
     bank.passed(&python(LARGE, &["mona", "max"]).await, "clara,mona,max");
     bank.passed(&python(r#"{"amount": 10}"#, &[]).await, "clara");
-    let reached = bank.backend.requests().len();
+    let reached = bank.0.backend.requests().len();
     for keys in [&["mona"][..], &["mona", "mona-phone"]] {
         let answer = python(LARGE, keys).await;
         assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("approvals-insufficient")));
     }
-    assert_eq!(bank.backend.requests().len(), reached);
+    assert_eq!(bank.0.backend.requests().len(), reached);
 }
 
 #[tokio::test]

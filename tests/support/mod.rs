@@ -4,6 +4,7 @@
 pub mod ask;
 pub mod backend;
 pub mod client;
+pub mod deployed;
 pub mod envoy;
 pub mod gateway;
 pub mod golden;
