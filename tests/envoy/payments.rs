@@ -88,7 +88,7 @@ impl Bank {
     }
 
     /// `--also` for this signer.
-    fn also<'a>(&self, key: &'a str) -> [String; 3] {
+    fn also(&self, key: &str) -> [String; 3] {
         ["--also".to_owned(), key.to_owned(), self.0.people.private_key(key).display().to_string()]
     }
 }
