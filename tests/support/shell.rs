@@ -1,7 +1,9 @@
 //! What a document shows for a shell, and what it says that is printed then.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A block of commands, with the lines that the block after it shows as their output.
 pub struct Step {
@@ -23,19 +25,31 @@ pub fn steps(markdown: &str) -> Vec<Step> {
     steps
 }
 
-/// What a script begins with: it ends at the first failure, and with it all that it started. The program is the one
+/// What a script begins with: it ends at the first failure, and with it all that it started, which may have ended
+/// already. The program is the one
 /// that this test was built with.
 pub fn preamble() -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_proof-messenger-relay")).parent().unwrap();
     format!(
-        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nPATH={}:$PATH\n\
+        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nPATH={}:$PATH\n\
          listens() {{ for _ in $(seq 600); do (exec 3<>/dev/tcp/127.0.0.1/$1) 2>/dev/null && return; sleep 0.05; done; exit 1; }}\n",
         program.display()
     )
 }
 
+/// A port that is free, for a program that must be told one. It is below those that the system chooses by itself, for
+/// listeners and for connections: other tests ask for many of them between this call and the start of the program.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Where other test runs begin elsewhere.
+        let start = std::process::id().wrapping_mul(64);
+        let step = start.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = u16::try_from(10_000 + step).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Each step, which the script announced with `=== `, printed its lines.
