@@ -1,11 +1,13 @@
 //! The program as a user meets it: commands, exit codes, what goes to which stream.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
+
+use crate::support::program::{ChildGuard, Serving, program, run, stderr, stdout};
 
 const SETTINGS: &str = r#"
 listen: 127.0.0.1:0
@@ -17,54 +19,6 @@ policies:
     match: {methods: [GET], path: "/rates/{*rest}"}
     proof: none
 "#;
-
-fn program(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proof-messenger-relay"));
-    command.args(arguments).current_dir(folder).env_remove("PROOF_MESSENGER_CONFIG");
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    program(folder, arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// A relay of its own process.
-struct Serving {
-    _child: ChildGuard,
-    log: BufReader<std::process::ChildStderr>,
-    address: String,
-}
-
-impl Serving {
-    /// Starts it and waits until it says where it listens.
-    fn start(mut command: Command) -> Self {
-        let mut child =
-            command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let listening = next_line(&mut log);
-        assert_eq!(listening["message"], "listening", "{listening}");
-        let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { _child: ChildGuard(child), log, address }
-    }
-
-    fn next_line(&mut self) -> Value {
-        next_line(&mut self.log)
-    }
-}
-
-fn next_line(log: &mut impl BufRead) -> Value {
-    let mut line = String::new();
-    log.read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-}
 
 fn folder_with_alice() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +72,7 @@ fn keys_sign_and_check_make_an_allowed_request_and_one_log_line() {
         let output = run(folder.path(), &all);
         let answer: Value =
             serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
-        (output.status.code(), answer, next_line(&mut serving.log))
+        (output.status.code(), answer, serving.next_line())
     };
     let request = ["--method", "POST", "--url", "http://localhost/transfers/7", "--body", "{\"amount\":1}"];
 
@@ -366,14 +320,4 @@ fn a_key_id_cannot_forge_a_line_or_a_field_of_the_log() {
     log.read_line(&mut line).unwrap();
     assert!(line.contains("key-unknown"), "{line}");
     assert!(!line.contains(" decision=\"allow\""), "{line}");
-}
-
-/// A process that ends with the test.
-struct ChildGuard(Child);
-
-impl Drop for ChildGuard {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -3,10 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use proof_messenger_relay::denial::Code;
 use proof_messenger_relay::lint::{Rule, Severity};
+use proof_messenger_relay::policy::{Condition, PathPattern};
+use serde_json::json;
+
+use crate::support::ask::{Ask, code};
+use crate::support::relay::Relay;
+use crate::support::shell;
+use crate::support::signer::Signer;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -15,9 +21,7 @@ fn readme() -> String {
 #[test]
 fn the_table_of_codes_is_complete_and_right() {
     let readme = readme();
-    let (_, section) = readme.split_once("\n## Denials\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows: Vec<(String, u16)> = section
+    let rows: Vec<(String, u16)> = section(&readme, "Denials")
         .lines()
         .filter_map(|line| {
             let mut cells = line.split('|').map(str::trim);
@@ -32,8 +36,7 @@ fn the_table_of_codes_is_complete_and_right() {
 #[test]
 fn the_table_of_the_linter_lists_every_rule() {
     let readme = readme();
-    let (_, section) = readme.split_once("\n## Checking the proxy's configuration\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
+    let section = section(&readme, "Checking the proxy's configuration");
     let mut rows = Vec::new();
     for line in section.lines().filter(|line| line.starts_with("| `")) {
         let mut cells = line.split('|').map(str::trim).skip(1);
@@ -50,33 +53,10 @@ fn the_table_of_the_linter_lists_every_rule() {
     assert_eq!(rows, rules);
 }
 
-/// The shell blocks of the walk-through, each with the lines that the README shows as its output.
-fn walk_through(readme: &str) -> Vec<(String, Vec<String>)> {
-    let (_, section) = readme.split_once("\n## A signed request by hand\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let mut steps: Vec<(String, Vec<String>)> = Vec::new();
-    for block in section.split("```").skip(1).step_by(2) {
-        let (kind, text) = block.split_once('\n').unwrap();
-        match kind {
-            "sh" => steps.push((text.to_owned(), Vec::new())),
-            "text" => steps.last_mut().unwrap().1 = text.lines().map(str::to_owned).collect(),
-            other => panic!("a block of {other}"),
-        }
-    }
-    steps
-}
-
-/// A free port that the system gives to nobody by itself: tests run side by side, and each asks it for ports.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 32_000, "no free port");
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+/// The section of the README with that heading.
+fn section<'r>(readme: &'r str, heading: &str) -> &'r str {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    section.split_once("\n## ").unwrap().0
 }
 
 #[test]
@@ -84,7 +64,7 @@ fn the_walk_through_works_as_shown() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     // The files that the walk-through uses, and nothing of this machine's ports.
-    let ports = [("8000", free_port()), ("8080", free_port()), ("10000", free_port()), ("9901", free_port())];
+    let ports = ["8000", "8080", "10000", "9901"].map(|port| (port, shell::free_port()));
     let with_ports = |text: &str| {
         ports.iter().fold(text.to_owned(), |text, (port, free)| {
             let text = text.replace(&format!("localhost:{port}"), &format!("localhost:{free}"));
@@ -98,21 +78,19 @@ fn the_walk_through_works_as_shown() {
         std::fs::copy(root.join(path), &to).unwrap();
     }
     let envoy = std::fs::read_to_string(root.join("envoy/envoy.yaml")).unwrap();
-    std::fs::write(folder.path().join("envoy/envoy.yaml"), with_ports(&envoy)).unwrap();
+    // This machine may be busy with other tests, and the walk-through is not about giving up.
+    let envoy = with_ports(&envoy).replace("timeout: 0.5s", "timeout: 30s");
+    std::fs::write(folder.path().join("envoy/envoy.yaml"), envoy).unwrap();
     std::os::unix::fs::symlink(root.join("target"), folder.path().join("target")).unwrap();
 
     // One shell, as a reader has; the program is the one that this test was built with.
-    let program = Path::new(env!("CARGO_BIN_EXE_proof-messenger-relay")).parent().unwrap();
-    let mut script = format!(
-        "set -e\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\nexport PROOF_MESSENGER_LISTEN=127.0.0.1:{}\n\
-         listens() {{ for _ in $(seq 600); do (exec 3<>/dev/tcp/127.0.0.1/$1) 2>/dev/null && return; sleep 0.05; done; exit 1; }}\n",
-        ports[0].1
-    );
-    let steps = walk_through(&readme());
-    for (position, (commands, _)) in steps.iter().enumerate() {
-        let commands = commands
-            .replace("cargo build --release\n", "")
-            .replace("$PWD/target/release", &program.display().to_string());
+    let mut script = shell::preamble();
+    writeln!(script, "export PROOF_MESSENGER_LISTEN=127.0.0.1:{}", ports[0].1).unwrap();
+    let readme = readme();
+    let steps = shell::steps(section(&readme, "A signed request by hand"));
+    for (position, step) in steps.iter().enumerate() {
+        let commands = step.commands.replace("cargo build --release\n", "");
+        let commands = commands.replace("PATH=$PWD/target/release:$PATH\n", "");
         writeln!(script, "echo '=== {position}'\n{}", with_ports(&commands)).unwrap();
         if commands.trim_end().ends_with('&') {
             for (_, port) in ports {
@@ -121,14 +99,119 @@ fn the_walk_through_works_as_shown() {
         }
     }
     let output = Command::new("bash").arg("-c").arg(&script).current_dir(folder.path()).output().unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    let context = format!("{printed}\n--- standard error\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{context}");
-    let printed: Vec<&str> = printed.split("=== ").skip(1).collect();
-    assert_eq!(printed.len(), steps.len(), "{context}");
-    for ((commands, expected), printed) in steps.iter().zip(printed) {
-        for line in expected {
-            assert!(printed.contains(line), "{commands}\nprinted no {line:?}:\n{context}");
+    shell::assert_printed(&steps, &output);
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[tokio::test]
+async fn the_example_of_approvals_asks_for_a_clerk_and_two_managers() {
+    let readme = readme();
+    let (_, example) = section(&readme, "Who must approve what").split_once("```yaml\n").unwrap();
+    let policies = example.split_once("```").unwrap().0;
+    let person = |name: &str, role: &str| Signer::ed25519(name).with(json!({"roles": [role]}));
+    let (clara, mona, max) = (person("clara", "clerk"), person("mona", "manager"), person("max", "manager"));
+    let relay = Relay::start(policies, &[&clara, &mona, &max]).await;
+    for (amount, signers, allowed_by, refused_with) in [
+        ("25000", &[&clara, &mona, &max][..], "large-transfers", ""),
+        ("25000", &[&clara, &mona], "", "approvals-insufficient"),
+        ("10000", &[&clara], "transfers", ""),
+        ("10000", &[&mona], "", "signer-not-permitted"),
+        ("\"25000\"", &[&clara, &mona, &max], "", "condition-failed"),
+    ] {
+        let transfer = Ask::post("/transfers/7", format!(r#"{{"amount": {amount}}}"#).as_bytes());
+        let signed = signers.iter().fold(transfer, |transfer, signer| transfer.signed(signer));
+        let answer = signed.of(&relay).await;
+        let policy = if answer.allowed { answer.metadata["policy"].as_str() } else { "" };
+        assert_eq!((policy, code(&answer)), (allowed_by, refused_with), "{amount}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_are_what_the_table_says() {
+    let readme = readme();
+    let section = section(&readme, "Who must approve what");
+    let (_, table) = section.split_once("| condition | is | |\n|---|---|---|\n").unwrap();
+    let body = quoted(section).find(|text| text.starts_with("{\"amount\"")).unwrap();
+    let signer = Signer::ed25519("batch");
+    let mut rows = 0;
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        rows += 1;
+        let (condition, rest) = row.trim_start_matches("| `").split_once("` | ").unwrap();
+        let expected = rest.split_once(" |").unwrap().0;
+        if Condition::parse(condition, None).is_err() {
+            assert_eq!(expected, "refused", "{condition}");
+            continue;
         }
+        let when = json!(condition);
+        let settings = format!(
+            "policies: [{{name: 'true', match: {{}}, when: {when}}}, {{name: 'false', match: {{}}}}]"
+        );
+        let relay = Relay::start(&settings, &[&signer]).await;
+        let answer = Ask::post("/", body.as_bytes()).signed(&signer).of(&relay).await;
+        let found = if answer.allowed { answer.metadata["policy"].as_str() } else { "denied" };
+        assert_eq!(found, expected, "{condition}: {}", answer.body);
+    }
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn conditions_know_what_the_readme_names() {
+    let readme = readme();
+    let section = section(&readme, "Who must approve what");
+    let path = PathPattern::parse("/transfers/{account}").unwrap();
+    let parses = |condition: &str| {
+        let parsed = Condition::parse(condition, Some(&path));
+        assert!(parsed.is_ok(), "{condition}: {parsed:?}");
+    };
+
+    let (_, table) = section.split_once("A condition is CEL over:\n\n| | |\n|---|---|\n").unwrap();
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        let (names, meaning) = row.trim_start_matches("| ").split_once(" | ").unwrap();
+        for name in quoted(names) {
+            parses(&format!("{name} == {name}"));
+        }
+        if names == "`signers`" {
+            for member in quoted(meaning) {
+                parses(&format!("signers.all(s, s.{member} == s.{member})"));
+            }
+        }
+    }
+
+    let (_, functions) = section.split_once("functions are ").unwrap();
+    let named: Vec<&str> = quoted(functions.split_once(".\n").unwrap().0).collect();
+    let examples = [
+        ("size", "size(body.items) < 10"),
+        ("startsWith", "request.path.startsWith('/eu/')"),
+        ("endsWith", "request.host.endsWith('.example')"),
+        ("contains", "request.path.contains('7')"),
+        ("matches", "body.iban.matches('^DE[0-9]{20}$')"),
+        ("int", "int(path.account) > 7"),
+        ("double", "double(body.amount) > 7"),
+        ("has", "has(body.note)"),
+        ("all", "signers.all(s, 'clerk' in s.roles)"),
+        ("exists", "signers.exists(s, s.subject == 'alice')"),
+        ("exists_one", "signers.exists_one(s, 'clerk' in s.roles)"),
+        ("filter", "size(signers.filter(s, 'clerk' in s.roles)) == 1"),
+        ("map", "'alice' in signers.map(s, s.subject)"),
+    ];
+    assert_eq!(named, examples.map(|(name, _)| name));
+    examples.iter().for_each(|(_, example)| parses(example));
+    let mistakes = Condition::parse("nothing_like_any()", None).unwrap_err();
+    let listed = mistakes[0].message.split_once("expected one of ").unwrap().1;
+    assert_eq!(listed.split(", ").collect::<Vec<_>>(), named);
+
+    let (_, operators) = section.split_once("Operators are ").unwrap();
+    for operator in quoted(operators.split_once(';').unwrap().0) {
+        parses(&match operator {
+            "!" => "!body.a".to_owned(),
+            "?:" => "body.a ? body.b : body.c".to_owned(),
+            "[]" => "body.items[0] == 1".to_owned(),
+            "+" | "-" | "*" => format!("body.a {operator} body.b == 1"),
+            operator => format!("body.a {operator} body.b"),
+        });
     }
 }

@@ -19,6 +19,10 @@ class Request:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **named})
 
+    def with_signature_of(self, other):
+        both = {name: f"{self.headers[name]}, {other.headers[name]}" for name in ("signature-input", "signature")}
+        return replace(self, headers={**self.headers, **both})
+
 
 class Signer:
     """Somebody with a private key."""

@@ -22,7 +22,7 @@ from client import send
 from rows import ENVOY, NOTHING, Outcome, People, rows
 
 VERDICT = "{:<7}"
-TABLE = "{:<49} {:<9} {:<7} {:<21} {}"
+TABLE = "{:<49} {:<9} {:<7} {:<22} {}"
 BODY = '{"amount":10}'
 COLOURS = {"ok": "32", "WRONG": "1;31", "heading": "1"}
 

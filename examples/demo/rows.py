@@ -9,6 +9,7 @@ NOTHING = "-"
 ENVOY = "(Envoy)"  # in place of a code: Envoy refused by itself
 
 TRANSFER = Request("POST", "/transfers/7?currency=EUR", b'{"amount": 10}')
+LARGE = replace(TRANSFER, body=b'{"amount": 25000}')
 RATES = Request("GET", "/rates/eur")
 WEBSOCKET = {
     "connection": "Upgrade",
@@ -52,6 +53,7 @@ class People:
         people = "people.jwks.json"  # the file that relay.yaml names
         self.alice = person("alice", people, "--id", "alice-laptop", "--role", "clerk")
         self.bob = person("bob", people, "--id", "bob-phone", "--role", "manager", "--algorithm", "p256")
+        self.carol = person("carol", people, "--id", "carol-phone", "--role", "manager")
         # Mallory makes keys too, but the relay reads none of these files. The second key bears Alice's id.
         self.mallory = person("mallory", "strangers.jwks.json")
         self.forger = person("forger", "forgers.jwks.json", "--id", "alice-laptop")
@@ -59,7 +61,7 @@ class People:
 
 def rows(people, relay):
     """Headings, and the rows below them. Requests are signed when their row is asked for: none grows old."""
-    alice, bob = people.alice.sign, people.bob.sign
+    alice, bob, carol = people.alice.sign, people.bob.sign, people.carol.sign
     mallory, forger = people.mallory.sign, people.forger.sign
 
     yield "Who signed"
@@ -77,6 +79,23 @@ def rows(people, relay):
     yield denied("Mallory, in the name of Alice's key", forger(TRANSFER), 401, "signature-invalid")
     other_algorithm = alice(TRANSFER, "--alg", "ecdsa-p256-sha256")
     yield denied("Alice, naming an algorithm not her key's", other_algorithm, 401, "algorithm-mismatch")
+
+    yield "Who approved a transfer above 10000: a clerk and two managers must"
+    yield denied("Alice, a clerk, alone", alice(LARGE), 403, "approvals-insufficient")
+    bob_twice = bob(bob(alice(LARGE), "--label", "bob"), "--label", "bob-again")
+    yield denied("Alice, and Bob twice", bob_twice, 403, "approvals-insufficient")
+    without_bob = carol(alice(LARGE), "--label", "carol")
+    bob_another = bob(replace(LARGE, body=b'{"amount": 20000}'), "--label", "bob")
+    mixed = without_bob.with_signature_of(bob_another)
+    yield denied("Alice and Carol, and Bob another amount", mixed, 401, "signature-invalid")
+    four_hours_ago = bob(LARGE, "--label", "bob", "--created", seconds_ago(4 * 60 * 60))
+    approved = carol(four_hours_ago, "--label", "carol")
+    yield allowed("Bob 4 hours ago, Carol, and then Alice", alice(approved), "bob,carol,alice (verified)")
+    yield denied("the same approvals, and Alice anew", alice(approved), 409, "replayed")
+    text = alice(replace(LARGE, body=b'{"amount": "25000"}'))
+    yield denied("Alice, an amount that is a string", text, 403, "condition-failed")
+    two_amounts = alice(replace(LARGE, body=b'{"amount": 10, "amount": 25000}'))
+    yield denied("Alice, two amounts", two_amounts, 400, "body-ambiguous")
 
     yield "Changed after Alice signed"
     signed = alice(TRANSFER)

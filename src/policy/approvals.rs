@@ -61,8 +61,14 @@ impl Approvals {
     ) -> Result<i64, Denial> {
         let best = self.best(submission, &people(proofs), now);
         if best.submitter.is_none() {
-            // Nobody submits: say why the first proof is no submission.
-            proofs.iter().try_for_each(|proof| submission.check(proof, now).map(|_| ()))?;
+            // Nobody submits. The reason that helps is that of whoever comes closest: approvers are no submitters.
+            let reasons = proofs.iter().filter_map(|proof| submission.check(proof, now).err());
+            let closest = reasons.min_by_key(|denial| match denial.code {
+                Code::ProofTooOld => 0,
+                Code::SignerNotPermitted => 1,
+                _ => 2,
+            });
+            closest.map_or(Ok(()), Err)?;
         }
         best.usable_until.ok_or_else(|| self.insufficient(&best.sharing))
     }

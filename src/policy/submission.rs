@@ -22,20 +22,20 @@ impl Submission {
     /// Whether the proof is a submission: then the last second at which it is.
     ///
     /// # Errors
-    /// `tag-mismatch`, `proof-too-old`, `signer-not-permitted`.
+    /// `tag-mismatch`, `signer-not-permitted`, `proof-too-old`.
     pub(super) fn check(&self, proof: &VerifiedProof<'_>, now: Timestamp) -> Result<i64, Denial> {
         if !has_tag(proof, self.tag.as_deref()) {
             return Err(Denial::new(Code::TagMismatch, "no proof has the tag of a submission"));
         }
-        let until = proof.usable_until(self.max_age, self.clock_skew);
-        if until < now.unix_seconds() {
-            return Err(too_old(proof.created(), now.unix_seconds(), self.max_age));
-        }
         let key = proof.key();
         if !self.roles.is_empty() && !self.roles.iter().any(|role| key.roles.contains(role)) {
             let (id, subject, roles) = (&key.id, &key.subject, &self.roles);
-            return Err(Denial::new(Code::SignerNotPermitted, "a signer may not approve this request")
+            return Err(Denial::new(Code::SignerNotPermitted, "a signer may not submit this request")
                 .with_particulars(format!("key {id} of {subject} holds none of the roles {roles:?}")));
+        }
+        let until = proof.usable_until(self.max_age, self.clock_skew);
+        if until < now.unix_seconds() {
+            return Err(too_old(proof.created(), now.unix_seconds(), self.max_age));
         }
         Ok(until)
     }

@@ -17,6 +17,10 @@ session.trust_env = False  # no proxy, and no Authorization from a .netrc
 
 
 def arguments() -> argparse.Namespace:
+    return parser().parse_args()
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Signs one request, sends it and prints the answer.")
     parser.add_argument("--url", required=True)
     parser.add_argument("--method", required=True)
@@ -25,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--body", type=lambda file: pathlib.Path(file).read_bytes(), help="file of the body")
     parser.add_argument("--tag")
     parser.add_argument("--created", type=time, help="seconds since 1970, instead of now")
-    return parser.parse_args()
+    return parser
 
 
 def private_key(file: str) -> ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
@@ -45,9 +49,11 @@ def time(seconds: str) -> datetime.datetime:
 
 
 def prepare(args: argparse.Namespace, auth: requests.auth.AuthBase | None = None) -> requests.PreparedRequest:
-    return session.prepare_request(requests.Request(args.method, args.url, data=args.body, auth=auth))
+    headers = dict(header.split(": ", 1) for header in getattr(args, "header", []))
+    return session.prepare_request(requests.Request(args.method, args.url, headers, data=args.body, auth=auth))
 
 
-def send(request: requests.PreparedRequest) -> None:
-    response = session.send(request, allow_redirects=False, timeout=30)
+def send(request: requests.PreparedRequest, proxy: str | None = None) -> None:
+    proxies = {"http": proxy} if proxy else {}
+    response = session.send(request, allow_redirects=False, timeout=30, proxies=proxies)
     print(json.dumps({"status": response.status_code, "body": response.content.decode(errors="replace")}))

@@ -4,11 +4,15 @@
 pub mod ask;
 pub mod backend;
 pub mod client;
+pub mod deployed;
 pub mod envoy;
 pub mod gateway;
 pub mod golden;
+pub mod people;
+pub mod program;
 pub mod relay;
 pub mod service;
+pub mod shell;
 pub mod signer;
 pub mod slow_relay;
 pub mod tamperer;

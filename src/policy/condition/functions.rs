@@ -8,7 +8,7 @@ use super::node::{Arithmetic, Fact, Kind, Node, Order, Text};
 use super::types::Type;
 
 /// The functions, as a message lists them.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "size",
     "startsWith",
     "endsWith",
@@ -19,6 +19,7 @@ const FUNCTIONS: [&str; 12] = [
     "has",
     "all",
     "exists",
+    "exists_one",
     "filter",
     "map",
 ];

@@ -1,0 +1,67 @@
+//! The program as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program with these arguments, in this folder.
+pub fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proof-messenger-relay"));
+    command.args(arguments).current_dir(folder).env_remove("PROOF_MESSENGER_CONFIG");
+    command
+}
+
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder, arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A relay of its own process.
+pub struct Serving {
+    _child: ChildGuard,
+    log: BufReader<std::process::ChildStderr>,
+    pub address: String,
+}
+
+impl Serving {
+    /// Starts it and waits until it says where it listens.
+    pub fn start(mut command: Command) -> Self {
+        let mut child =
+            command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let listening = next_line(&mut log);
+        assert_eq!(listening["message"], "listening", "{listening}");
+        let address = format!("http://{}", listening["address"].as_str().unwrap());
+        Self { _child: ChildGuard(child), log, address }
+    }
+
+    /// The next line of its log. It is written before the answer that it is about.
+    pub fn next_line(&mut self) -> Value {
+        next_line(&mut self.log)
+    }
+}
+
+fn next_line(log: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// A process that ends with the test.
+pub struct ChildGuard(pub Child);
+
+impl Drop for ChildGuard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
