@@ -11,6 +11,7 @@ mod envoy;
 mod examples;
 mod explain;
 mod lint;
+mod policies;
 mod properties;
 mod purity;
 mod readme;

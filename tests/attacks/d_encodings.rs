@@ -67,6 +67,40 @@ async fn d13_content_type_not_covered() {
     }
 }
 
+/// A body that is JSON and a form is two amounts. Where a condition looks into it, what it is called has to be proven, and
+/// has to be what the condition takes it for.
+#[tokio::test]
+async fn d13_content_type_of_a_body_that_a_condition_looks_into() {
+    let alice = Signer::ed25519("alice");
+    let settings = r#"policies:
+  - name: large
+    match: {}
+    when: body.amount > 10000
+    proof: {cover: ['@method', '@target-uri', content-type]}
+    approvals: [{role: manager}]
+  - name: small
+    match: {}
+    proof: {cover: ['@method', '@target-uri', content-type]}"#;
+    let relay = Relay::start(settings, &[&alice]).await;
+    let cover = ["@method", "@target-uri", "content-digest", "content-type"];
+    let ask = || Ask::post("/", br#"{"amount":1,"note":"&amount=20000&"}"#);
+    let called = |media_type: &str| ask().header("content-type", media_type);
+    let signed = |ask: Ask| ask.signed_as(&alice, &signing("alice", &cover));
+    let honest = signed(called("application/json"));
+    // Whoever is on the way calls it something else, or nothing, or two things.
+    let form = "application/x-www-form-urlencoded";
+    denies(&relay, &honest.clone().replace("content-type", form), "condition-failed").await;
+    denies(&relay, &honest.clone().without("content-type"), "component-missing").await;
+    denies(&relay, &honest.clone().header("content-type", form), "body-ambiguous").await;
+    denies(&relay, &called("application/json").signed(&alice), "component-uncovered").await;
+    // So does the signer.
+    denies(&relay, &signed(called(form)), "condition-failed").await;
+    passes(&relay, &honest).await;
+    // What is large is large by any name.
+    let large = Ask::post("/", br#"{"amount":20000}"#).header("content-type", "application/json");
+    denies(&relay, &signed(large), "approvals-insufficient").await;
+}
+
 #[tokio::test]
 async fn d14_digest_of_the_older_kind() {
     let alice = Signer::ed25519("alice");

@@ -102,6 +102,80 @@ async fn j3_policy_chosen_by_something_else_than_was_signed() {
     passes(&relay, &open).await;
 }
 
+/// The policy is chosen by the host and path that the signature has to hold for.
+#[tokio::test]
+async fn j3_request_signed_for_another_host_or_path() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - {name: strict, match: {hosts: [bank.example], path: '/transfers/{account}'}, proof: {roles: [manager]}}
+  - {name: test, match: {hosts: [test.bank.example]}}
+  - {name: lines, match: {hosts: [bank.example], path: '/transfers/{account}/lines'}}
+  - {name: low, match: {path: '/small/{account}'}, when: 'path.account != \"7\" && request.host == \"bank.example\"'}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let signed_for = |host: &str, path: &str| {
+        let mut ask = Ask::get(path);
+        ask.authority = host.to_owned();
+        ask.signed(&alice)
+    };
+    let sent_to = |ask: &Ask, host: &str, path: &str| Ask {
+        authority: host.to_owned(),
+        target: path.to_owned(),
+        ..ask.clone()
+    };
+    // Signed for where the clerk may sign, and sent to where they may not; and the other way round.
+    let honest = signed_for("test.bank.example", "/transfers/7");
+    denies(&relay, &sent_to(&honest, "bank.example", "/transfers/7"), "signature-invalid").await;
+    let line = signed_for("bank.example", "/transfers/7/lines");
+    denies(&relay, &sent_to(&line, "bank.example", "/transfers/7"), "signature-invalid").await;
+    let strict = signed_for("bank.example", "/transfers/7");
+    denies(&relay, &strict, "signer-not-permitted").await;
+    denies(&relay, &sent_to(&strict, "test.bank.example", "/transfers/7"), "signature-invalid").await;
+    denies(&relay, &sent_to(&strict, "bank.example", "/transfers/7/lines"), "signature-invalid").await;
+    // The same resource in another spelling falls under the same policy, and is not what was signed.
+    for path in ["/%74ransfers/7", "/transfers/%37"] {
+        denies(&relay, &signed_for("bank.example", path), "signer-not-permitted").await;
+        denies(&relay, &sent_to(&strict, "bank.example", path), "signature-invalid").await;
+    }
+    for host in ["BANK.example", "bank.example:443"] {
+        denies(&relay, &sent_to(&strict, host, "/transfers/7"), "signer-not-permitted").await;
+    }
+    // A condition sees what the match saw.
+    denies(&relay, &signed_for("bank.example", "/small/%37"), "no-policy").await;
+    denies(&relay, &signed_for("other.example", "/small/8"), "no-policy").await;
+    let low = signed_for("bank.example", "/small/8");
+    denies(&relay, &sent_to(&low, "bank.example", "/small/9"), "signature-invalid").await;
+    // A host beside the authority is no second opinion.
+    denies(&relay, &low.clone().header("host", "test.bank.example"), "request-malformed").await;
+    for ask in [honest, line, low] {
+        passes(&relay, &ask).await;
+    }
+}
+
+/// Where the name ends in front of the proxy, every such host has one name outside: the policy is chosen by the host.
+#[tokio::test]
+async fn j3_name_outside_of_another_policy() {
+    let alice = Signer::ed25519("alice");
+    let settings = "policies:
+  - name: strict
+    match: {hosts: [strict.internal]}
+    external: {scheme: https, authority: bank.example}
+    proof: {roles: [manager]}
+  - {name: others, match: {hosts: [bank.example, other.internal]}}";
+    let relay = Relay::start(settings, &[&alice]).await;
+    let signed = Ask::get("/").signed(&alice);
+    let inside =
+        |ask: &Ask, host: &str| Ask { authority: host.to_owned(), scheme: "http".to_owned(), ..ask.clone() };
+    denies(&relay, &inside(&signed, "strict.internal"), "signer-not-permitted").await;
+    denies(&relay, &inside(&signed, "other.internal"), "signature-invalid").await;
+    denies(
+        &relay,
+        &inside(&signed, "strict.internal").header("x-forwarded-host", "other.internal"),
+        "signer-not-permitted",
+    )
+    .await;
+    passes(&relay, &signed).await;
+}
+
 #[tokio::test]
 async fn j4_check_that_is_not_about_http() {
     let relay = Relay::start("policies: [{name: open, match: {}, proof: none}]", &[]).await;

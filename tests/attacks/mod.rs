@@ -5,8 +5,6 @@
 //!
 //! * F13: there is no HMAC. A shared secret proves nothing to a third party.
 //! * F12 in part: keys come from files only, so there is no remote JWK Set to flood.
-//! * F9, G6 to G8, G10, G11: they are about approvals by several signers, and arrive with them.
-//! * G9 is B13 (the authority) with G2 (the tag).
 //! * H, I: there are no passkeys, no JWS and no DPoP.
 //! * J5, J6: readiness and reload are the server's; J8: there is no evidence; J9: the log has tests of its own.
 //! * J10 in part: there is no receipt to forge. What a client sends under the relay's names is removed.
@@ -24,6 +22,7 @@ mod e_replay_stores;
 mod e_time_and_replay;
 mod f_keys_and_algorithms;
 mod f_signatures;
+mod g_approvals;
 mod g_many_signatures;
 mod j_around;
 

@@ -12,8 +12,15 @@ use super::types::{SIGNER, Type};
 use super::{Mistake, Reads};
 use crate::policy::PathPattern;
 
-/// How deep expressions may nest.
+/// How long a condition may be, in bytes. The parser goes down one level for each operator of a chain, and nothing but the
+/// length of the text keeps it from the end of the stack.
+const LONGEST: usize = 4096;
+
+/// How deep brackets may nest.
 const MAX_DEPTH: u16 = 48;
+
+/// How deep expressions may nest: a chain of operators is as deep as it is long, except one of `&&` or `||`.
+const MAX_LEVELS: usize = 128;
 
 /// What a condition may be about, and the members that each has.
 const ROOTS: [&str; 5] = ["request", "path", "body", "source", "signers"];
@@ -29,6 +36,10 @@ const SOURCE: &[(&str, Fact, Type)] =
 
 /// Reads a condition. `path` is the pattern whose parameters it may use.
 pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node, Reads), Vec<Mistake>> {
+    if source.len() > LONGEST {
+        let message = format!("expected at most {LONGEST} bytes, but found {}", source.len());
+        return Err(vec![Mistake { at: 0, message }]);
+    }
     // Without macros, so that they are still to be seen as what they are.
     let parser = cel::Env::default().with_optional_support(false).parser();
     let (expression, info) =
@@ -39,8 +50,15 @@ pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node,
             };
             errors.errors.into_iter().map(mistake).collect::<Vec<_>>()
         })?;
-    let mut compiler =
-        Compiler { source, info, path, variables: Vec::new(), reads: Reads::default(), mistakes: Vec::new() };
+    let mut compiler = Compiler {
+        source,
+        info,
+        path,
+        variables: Vec::new(),
+        level: 0,
+        reads: Reads::default(),
+        mistakes: Vec::new(),
+    };
     let (root, result) = compiler.node(&expression);
     if !result.may_be(&Type::Bool) {
         compiler.mistake(root.at, format!("expected a condition that is true or false, but found {result}"));
@@ -50,6 +68,9 @@ pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node,
 
 /// What the parser says, without the list of all tokens that might have stood there.
 fn plain(message: &str) -> String {
+    if message.contains("ecursion") {
+        return format!("expected brackets in at most {MAX_DEPTH} levels");
+    }
     let message = message.trim_start_matches("Syntax error: ");
     let message = message.split(" expecting ").next().unwrap_or(message);
     message.replace("'<EOF>'", "end of the condition").replace("mismatched input", "unexpected")
@@ -67,6 +88,8 @@ pub(super) struct Compiler<'s> {
     info: SourceInfo,
     path: Option<&'s PathPattern>,
     variables: Vec<(String, Type)>,
+    /// How many expressions the current one stands in.
+    level: usize,
     reads: Reads,
     mistakes: Vec<Mistake>,
 }
@@ -86,6 +109,16 @@ impl Compiler<'_> {
 
     pub(super) fn node(&mut self, expression: &IdedExpr) -> Typed {
         let at = self.at(expression);
+        if self.level == MAX_LEVELS {
+            return self.mistake(at, format!("expected expressions in at most {MAX_LEVELS} levels"));
+        }
+        self.level += 1;
+        let typed = self.expression(at, expression);
+        self.level -= 1;
+        typed
+    }
+
+    fn expression(&mut self, at: u32, expression: &IdedExpr) -> Typed {
         match &expression.expr {
             Expr::Literal(literal) => self.literal(expression, literal),
             Expr::Ident(name) => self.name(at, name),

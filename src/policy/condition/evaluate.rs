@@ -160,14 +160,18 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
         }
     }
 
-    fn member(&self, node: &Node, of: &Value<'v>, name: &str) -> Result<Option<Value<'v>>> {
+    fn member(&mut self, node: &Node, of: &Value<'v>, name: &str) -> Result<Option<Value<'v>>> {
         let text = |found: std::result::Result<Option<Cow<'v, str>>, String>| match found {
             Ok(text) => Ok(text.map(Value::String)),
             Err(why) => Err(no_value(node, why)),
         };
         match of {
             Value::Headers => text(self.facts.header(name)),
-            Value::Query => text(self.facts.query_parameter(name)),
+            Value::Query => {
+                // It is read from its beginning each time.
+                self.spend_text(self.facts.request().query().unwrap_or_default())?;
+                text(self.facts.query_parameter(name))
+            }
             Value::Object(object) => match object.get(name) {
                 Ok(member) => Ok(member.cloned()),
                 Err(Twin) => {

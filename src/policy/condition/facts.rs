@@ -9,7 +9,7 @@ use super::media_type;
 use super::value::{Object, Value};
 use crate::denial::{Code, Denial, quoted};
 use crate::policy::Target;
-use crate::request::{Request, is_same_to_backends};
+use crate::request::{Encoding, Request, is_same_to_backends};
 use crate::verify::Verified;
 
 /// A request, and what of it is worked out once for all conditions.
@@ -62,10 +62,17 @@ impl<'a> Facts<'a> {
             return Ok(None);
         }
         if !fields.is_one_line(name) {
-            return Err(format!("the header {name} came in more than one line, or may have"));
+            return Err(format!("the header {} came in more than one line, or may have", quoted(name)));
         }
         let text = fields.lines(name).next().and_then(|value| std::str::from_utf8(value).ok());
-        text.map(|text| Some(Cow::Borrowed(text))).ok_or_else(|| format!("the header {name} is not UTF-8"))
+        match text {
+            // Envoy puts a `!` in place of each byte that is not UTF-8.
+            Some(text) if fields.encoding() == Encoding::Merged && text.contains('!') => {
+                Err(format!("a ! in the header {} may stand for a byte that was not UTF-8", quoted(name)))
+            }
+            Some(text) => Ok(Some(Cow::Borrowed(text))),
+            None => Err(format!("the header {} is not UTF-8", quoted(name))),
+        }
     }
 
     /// The value of a query parameter, if there is one.
