@@ -17,7 +17,7 @@ pub struct Limits {
     pub component_bytes: usize,
     /// The `nonce` parameter, in bytes.
     pub nonce_bytes: usize,
-    /// Steps that the evaluation of one condition may take.
+    /// Steps that the evaluation of conditions may take, all of them together.
     pub condition_steps: usize,
 }
 

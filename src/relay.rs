@@ -66,17 +66,22 @@ impl Grant {
 #[derive(Debug)]
 pub enum Verdict {
     Allowed(Grant),
-    /// It would have been denied, but the policy only observes.
-    Observed {
-        denial: Denial,
-        /// How often this policy observed this code, with this time.
-        times: u64,
-    },
+    /// It would have been denied, but the policy only observes, and none below it enforces anything here.
+    Observed,
     Denied {
         denial: Denial,
         /// What to sign instead, where that would help.
         challenge: Option<Challenge>,
     },
+}
+
+/// What a policy that only observes would have denied.
+#[derive(Debug)]
+pub struct Observation {
+    pub policy: Arc<str>,
+    pub denial: Denial,
+    /// How often it did so with this code, this time included.
+    pub times: u64,
 }
 
 /// The answer to one check.
@@ -87,6 +92,8 @@ pub struct Decision {
     /// The policy that decided, where one was found.
     pub policy: Option<Arc<str>>,
     pub verdict: Verdict,
+    /// What was observed on the way, whatever the verdict is.
+    pub observed: Option<Observation>,
 }
 
 impl Relay {
@@ -112,46 +119,57 @@ impl Relay {
     /// Whatever the outcome, it is recorded before it is answered.
     pub async fn check(&self, request: Result<Request<'_>, Denial>, place: Option<Place>) -> Decision {
         let started = self.clock.now();
-        let (policy, result) = match request {
-            Err(denial) => (None, Err((denial, None))),
-            Ok(_) if place.is_none() => (None, Err((Denial::new(Code::Overloaded, "try again later"), None))),
-            Ok(request) => self.decide(&request).await,
-        };
-        let verdict = match (result, policy) {
-            (Ok(grant), _) => Verdict::Allowed(grant),
-            (Err((denial, _)), Some(policy)) if policy.mode == Mode::Observe => {
-                let times = self.observed.count(&policy.name, denial.code);
-                Verdict::Observed { denial, times }
+        let id = id_at(started);
+        let decision = match request {
+            Err(denial) => Decision::denied(id, denial),
+            Ok(_) if place.is_none() => {
+                Decision::denied(id, Denial::new(Code::Overloaded, "try again later"))
             }
-            (Err((denial, challenge)), _) => Verdict::Denied { denial, challenge },
+            Ok(request) => self.decide(id, &request).await,
         };
-        let decision =
-            Decision { id: id_at(started), policy: policy.map(|policy| Arc::clone(&policy.name)), verdict };
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
     }
 
-    async fn decide(
-        &self,
-        request: &Request<'_>,
-    ) -> (Option<&Policy>, Result<Grant, (Denial, Option<Challenge>)>) {
+    /// The first policy whose condition holds decides. One that cannot be evaluated decides too: it denies. Where a policy
+    /// only observes, and would deny, the first one below that enforces decides in its place.
+    async fn decide(&self, id: Uuid, request: &Request<'_>) -> Decision {
         let facts = match Facts::of(request) {
             Ok(facts) => facts,
-            Err(denial) => return (None, Err((denial, None))),
+            Err(denial) => return Decision::denied(id, denial),
         };
-        // The first whose condition holds decides. One that cannot be evaluated decides too: it denies.
+        let mut observed = None;
+        let mut left_out = Vec::new();
         for policy in self.policies.matching(facts.target(), request.route_policy) {
-            match self.grant(&facts, policy).await {
-                Ok(Some(grant)) => return (Some(policy), Ok(grant)),
-                Ok(None) => {}
-                Err(denial) => {
-                    let challenge =
-                        denial.code.asks_for_proof().then(|| Challenge::new(policy, request)).flatten();
-                    return (Some(policy), Err((denial, challenge)));
-                }
+            if observed.is_some() && policy.mode == Mode::Observe {
+                continue;
             }
+            let verdict = match self.grant(&facts, policy).await {
+                Ok(Some(grant)) => Verdict::Allowed(grant),
+                Ok(None) => {
+                    left_out.push(&*policy.name);
+                    continue;
+                }
+                Err(denial) if policy.mode == Mode::Observe => {
+                    let times = self.observed.count(&policy.name, denial.code);
+                    observed = Some(Observation { policy: Arc::clone(&policy.name), denial, times });
+                    continue;
+                }
+                Err(denial) => {
+                    let asks = denial.code.asks_for_proof();
+                    let challenge = asks.then(|| Challenge::new(policy, request)).flatten();
+                    Verdict::Denied { denial, challenge }
+                }
+            };
+            return Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed };
         }
-        (None, Err((Policies::none_for(facts.target(), request.path()), None)))
+        match observed {
+            Some(observed) => {
+                let policy = Some(Arc::clone(&observed.policy));
+                Decision { id, policy, verdict: Verdict::Observed, observed: Some(observed) }
+            }
+            None => Decision::denied(id, Policies::none_for(facts.target(), request.path(), &left_out)),
+        }
     }
 
     /// What is checked, and in what order. Each step takes what only the step before can make. Nothing comes of it where
@@ -179,37 +197,55 @@ impl Relay {
 }
 
 impl Decision {
-    /// The reason code; none where the request is allowed on its merits.
+    /// A denial that no policy made.
+    fn denied(id: Uuid, denial: Denial) -> Self {
+        Self { id, policy: None, verdict: Verdict::Denied { denial, challenge: None }, observed: None }
+    }
+
+    /// The reason to deny, or why it would have been denied; none where the request is allowed on its merits.
     #[must_use]
-    pub fn code(&self) -> Option<Code> {
+    pub fn denial(&self) -> Option<&Denial> {
         match &self.verdict {
             Verdict::Allowed(_) => None,
-            Verdict::Observed { denial, .. } | Verdict::Denied { denial, .. } => Some(denial.code),
+            Verdict::Observed => self.observed.as_ref().map(|observed| &observed.denial),
+            Verdict::Denied { denial, .. } => Some(denial),
         }
     }
 
-    /// Writes the one line that every decision leaves in the log: no header value, no body, no signature base.
+    /// The code of that reason.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.denial().map(|denial| denial.code)
+    }
+
+    /// Writes what every decision leaves in the log: no header value, no body, no signature base.
     fn log(&self, duration: Duration) {
         let id = self.id;
         let policy = self.policy.as_deref().unwrap_or_default();
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         // As texts, which the log quotes: a label or key id must not be able to forge fields of the line.
-        let denial = match &self.verdict {
+        if let Some(Observation { policy, denial, times }) = &self.observed {
+            let (policy, code) = (&**policy, denial.code.as_str());
+            let (detail, particulars) = (&*denial.detail, &*denial.particulars);
+            tracing::warn!(%id, decision = "observe", code, policy, times, detail, particulars, duration_us);
+        }
+        match &self.verdict {
+            // Its line stands above.
+            Verdict::Observed => {}
             Verdict::Allowed(grant) => {
                 let key_id = joined(grant.keys().map(|key| &*key.id));
                 let subject = joined(grant.keys().map(|key| &*key.subject));
                 tracing::info!(%id, decision = "allow", code = "", policy, key_id, subject, duration_us);
-                return;
             }
-            Verdict::Observed { denial, .. } | Verdict::Denied { denial, .. } => denial,
-        };
-        let (code, detail, particulars) = (denial.code.as_str(), &*denial.detail, &*denial.particulars);
-        if let Verdict::Observed { times, .. } = self.verdict {
-            tracing::warn!(%id, decision = "observe", code, policy, times, detail, particulars, duration_us);
-        } else if denial.code.is_internal() {
-            tracing::error!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
-        } else {
-            tracing::info!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
+            Verdict::Denied { denial, .. } => {
+                let (code, detail, particulars) =
+                    (denial.code.as_str(), &*denial.detail, &*denial.particulars);
+                if denial.code.is_internal() {
+                    tracing::error!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
+                } else {
+                    tracing::info!(%id, decision = "deny", code, policy, detail, particulars, duration_us);
+                }
+            }
         }
     }
 }

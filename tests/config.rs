@@ -201,7 +201,7 @@ relay.yaml:13:30: unexpected end of the condition
 relay.yaml:19:27: expected a header name in lower case, but found "X-A"
 relay.yaml:19:34: cannot compare a string with a number
 relay.yaml:19:46: expected a string, a list or an object, but found a number
-relay.yaml:19:61: the function "foo" is unknown: expected one of size, startsWith, endsWith, contains, matches, int, double, has, all, exists, filter, map
+relay.yaml:19:61: the function "foo" is unknown: expected one of size, startsWith, endsWith, contains, matches, int, double, has, all, exists, exists_one, filter, map
 relay.yaml:19:72: cannot compare a string with a number
 relay.yaml:19:79: expected a member of request: request.method, request.host, request.path, request.query, request.headers
 relay.yaml:19:90: path has no members here: the policy's match names no parameters of the path
@@ -260,6 +260,10 @@ fn what_may_not_be_meant_is_remarked_upon() {
     match: {path: "/{*rest}"}
     when: body.kind == "x"
     protect: [content-type]
+  - name: covering
+    match: {path: "/{*rest}"}
+    when: body.kind == "x"
+    proof: {cover: ["@method", "@target-uri", content-type]}
   - name: all of it
     match: {path: "/{*rest}", hosts: [a.example, "*.example"]}
   - {name: never, match: {path: "/t/{x}", hosts: [b.example]}}
@@ -274,12 +278,12 @@ fn what_may_not_be_meant_is_remarked_upon() {
     assert_eq!(
         remarks,
         [
-            "7:11: only observes requests that all below would enforce",
             "6:16: one signature is enough: whoever submits may approve it alone (submitter: excluded)",
             "4:11: depends on the header x-a, which is neither covered nor protected",
-            "4:11: depends on the header content-type, which is neither covered nor protected",
-            &format!("14:26: never matches: {hidden}"),
-            &format!("15:33: never matches: {hidden}"),
+            "4:11: looks into the body, whose content-type is not covered",
+            "10:11: looks into the body, whose content-type is not covered",
+            &format!("18:26: never matches: {hidden}"),
+            &format!("19:33: never matches: {hidden}"),
         ]
     );
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::request::{Described, RequestArgs, SignatureArgs};
+use super::request::{Described, ProxyArgs, RequestArgs, SignatureArgs};
 use crate::envoy::client::{self, Answer};
 
 pub(super) const EXAMPLES: &str = "\
@@ -31,9 +31,8 @@ pub(super) struct CheckArgs {
     request: RequestArgs,
     #[command(flatten)]
     signature: SignatureArgs,
-    /// Name the policy, as a route does in context_extensions.
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
+    #[command(flatten)]
+    proxy: ProxyArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -50,12 +49,12 @@ pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
     if let Some(key) = &args.key {
         request.sign(key, &args.signature)?;
     }
-    let request = request.request()?;
+    let mut request = request.request()?;
+    args.proxy.add_to(&mut request);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-    let answer = runtime
-        .block_on(client::check(&args.relay, args.timeout, &request, args.policy.as_deref()))
-        .map_err(Failure::failed)?;
+    let answer =
+        runtime.block_on(client::check(&args.relay, args.timeout, &request)).map_err(Failure::failed)?;
     print(&answer, args.json);
     // The answer is on standard output; the exit code says whether it was yes.
     if answer.allowed { Ok(()) } else { Err(Failure::Failed(String::new())) }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use super::recorded::RecordedArgs;
-use super::request::{RequestParts, SignatureArgs};
+use super::request::{ProxyArgs, RequestParts, SignatureArgs};
 use crate::config::Config;
 use crate::denial::Denial;
 use crate::envoy::RecordedCheck;
@@ -16,7 +16,7 @@ use crate::explain::{Asked, Story, Text, explain, newest_created};
 use crate::keys::store;
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
-use crate::request::{Request, Source};
+use crate::request::Request;
 use crate::timestamp::{Clock, SystemClock, Timestamp};
 
 pub(super) const EXAMPLES: &str = "\
@@ -47,15 +47,8 @@ pub(super) struct ExplainArgs {
     key: Option<PathBuf>,
     #[command(flatten)]
     signature: SignatureArgs,
-    /// Name the policy, as a route does in context_extensions.
-    #[arg(long, value_name = "NAME")]
-    policy: Option<String>,
-    /// The address of the client, for conditions.
-    #[arg(long, value_name = "IP")]
-    source_address: Option<String>,
-    /// Who the client is by its certificate, for conditions.
-    #[arg(long, value_name = "NAME")]
-    source_principal: Option<String>,
+    #[command(flatten)]
+    proxy: ProxyArgs,
     /// When to decide: seconds since 1970, a time such as 2026-01-31T09:00:00Z, or `signed`, which is when the newest
     /// proof was created. Without it: when the record was made, where it says so, or else now.
     #[arg(long, value_name = "TIME", value_parser = At::parse)]
@@ -123,12 +116,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     let Taken { check, bytes, source, notes, time } = Taken::of(&args)?;
     let mut request = check.read(&relay)?;
     if let Ok(request) = &mut request {
-        request.route_policy = args.policy.as_deref().or(request.route_policy);
-        let Source { address, principal } = request.source;
-        request.source = Source {
-            address: args.source_address.as_deref().or(address),
-            principal: args.source_principal.as_deref().or(principal),
-        };
+        args.proxy.add_to(request);
     }
     let (at, why_then) = match (args.at, time) {
         (Some(At::Time(at)), _) => (at, "as given with --at"),

@@ -9,7 +9,7 @@ use clap::Args;
 use super::Failure;
 use crate::keys::parse_private_jwk;
 use crate::limits::Limits;
-use crate::request::{Body, Encoding, Field, Fields, Request};
+use crate::request::{Body, Encoding, Field, Fields, Request, Source};
 use crate::signer::{self, Signing};
 use crate::structured_field::{self, MAX_MEMBERS};
 use crate::timestamp::{Clock, SystemClock, Timestamp};
@@ -30,7 +30,7 @@ pub(super) struct RequestParts {
     /// The method.
     #[arg(long, default_value = "GET")]
     method: String,
-    /// A header, as `Name: value`. May be repeated.
+    /// A header, as `Name: value`, or `@FILE` with one on each line, such as `sign` prints. May be repeated.
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<String>,
     /// The body, as text.
@@ -39,6 +39,32 @@ pub(super) struct RequestParts {
     /// The body, from a file.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
+}
+
+/// What the proxy adds to a request.
+#[derive(Debug, Args)]
+pub(super) struct ProxyArgs {
+    /// Name the policy, as a route does in context_extensions.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The address of the client, for conditions.
+    #[arg(long, value_name = "IP")]
+    source_address: Option<String>,
+    /// Who the client is by its certificate, for conditions.
+    #[arg(long, value_name = "NAME")]
+    source_principal: Option<String>,
+}
+
+impl ProxyArgs {
+    /// Adds it, in the place of what was there.
+    pub(super) fn add_to<'a>(&'a self, request: &mut Request<'a>) {
+        let Source { address, principal } = request.source;
+        request.route_policy = self.policy.as_deref().or(request.route_policy);
+        request.source = Source {
+            address: self.source_address.as_deref().or(address),
+            principal: self.source_principal.as_deref().or(principal),
+        };
+    }
 }
 
 #[derive(Debug, Args)]
@@ -98,16 +124,19 @@ impl RequestParts {
                 self.method
             )));
         }
-        let headers = self
-            .headers
-            .iter()
-            .map(|header| {
-                let (name, value) = header.split_once(':').ok_or_else(|| {
-                    Failure::usage(format!("expected a header as Name: value, but found {header:?}"))
-                })?;
-                Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-            })
-            .collect::<Result<Vec<_>, Failure>>()?;
+        let mut headers = Vec::new();
+        for header in &self.headers {
+            match header.strip_prefix('@') {
+                None => headers.push(read_header(header)?),
+                Some(path) => {
+                    let text = fs::read_to_string(path)
+                        .map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+                    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                        headers.push(read_header(line)?);
+                    }
+                }
+            }
+        }
         let body = self.body()?;
         Ok(Described {
             method: self.method.clone(),
@@ -131,6 +160,14 @@ impl RequestParts {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// Name and value of a header, the name in lower case.
+fn read_header(header: &str) -> Result<(String, String), Failure> {
+    let (name, value) = header
+        .split_once(':')
+        .ok_or_else(|| Failure::usage(format!("expected a header as Name: value, but found {header:?}")))?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 /// The parts of a URL that a request shows.

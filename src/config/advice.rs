@@ -23,14 +23,15 @@ pub(super) fn on_policies(document: &Document, policies: &Policies) -> Vec<Probl
             );
             remark("/match", message);
         }
-        if let Some(below) = all.iter().skip(at + 1).find(|below| keeps_from_enforcing(policy, below)) {
-            remark("/mode", format!("only observes requests that {} below would enforce", below.name));
-        }
         if let Some(message) = lone_approval(policy) {
             remark("/approvals", message.to_owned());
         }
         for name in unproven_headers(policy) {
-            let message = format!("depends on the header {name}, which is neither covered nor protected");
+            let message = if name == BODY_TYPE {
+                "looks into the body, whose content-type is not covered".to_owned()
+            } else {
+                format!("depends on the header {name}, which is neither covered nor protected")
+            };
             remark("/when", message);
         }
     }
@@ -65,19 +66,9 @@ pub fn on_keys(policies: &Policies, keys: &Directory) -> Vec<String> {
 /// Whether nothing that the policy matches ever gets past the one above.
 fn hides(above: &Policy, policy: &Policy) -> bool {
     above.condition.is_none()
+        && above.mode == Mode::Enforce
         && match (&above.matching, &policy.matching) {
             (Some(above), Some(matching)) => above.covers(matching),
-            _ => false,
-        }
-}
-
-/// Whether a policy that only observes stands above one that would enforce.
-fn keeps_from_enforcing(policy: &Policy, below: &Policy) -> bool {
-    policy.mode == Mode::Observe
-        && below.mode == Mode::Enforce
-        && matches!(below.terms, Terms::Proof { .. })
-        && match (&policy.matching, &below.matching) {
-            (Some(matching), Some(below)) => matching.overlaps(below),
             _ => false,
         }
 }
@@ -93,8 +84,10 @@ fn lone_approval(policy: &Policy) -> Option<&'static str> {
     }
 }
 
+const BODY_TYPE: &str = "content-type";
+
 /// The headers that the condition depends on, and that anybody on the way could change. A condition over the body
-/// depends on its type: a backend may read the same bytes as a form.
+/// depends on its type, which only covering it makes certain: without one, some backends read a form.
 fn unproven_headers(policy: &Policy) -> Vec<&str> {
     let (Some(condition), Terms::Proof { requirement, .. }) = (&policy.condition, &policy.terms) else {
         return Vec::new();
@@ -106,10 +99,10 @@ fn unproven_headers(policy: &Policy) -> Vec<&str> {
             Name::Field(field, _) => field == name,
             _ => false,
         });
-        covered || policy.protect.fields.iter().any(|field| **field == *name)
+        covered || name != BODY_TYPE && policy.protect.fields.iter().any(|field| **field == *name)
     };
     let reads = condition.reads();
-    let body = reads.body.then_some("content-type");
+    let body = reads.body.then_some(BODY_TYPE);
     reads.headers.iter().map(AsRef::as_ref).chain(body).filter(|name| !is_proven(name)).collect()
 }
 

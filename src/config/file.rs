@@ -84,7 +84,8 @@ pub struct Policy {
     /// Whether whoever submits the request may be one of those who approve it.
     #[serde(default)]
     pub submitter: Submitter,
-    /// `observe` decides, records and marks, but lets the request pass.
+    /// `observe` decides, records and marks, but denies nothing: where it would, the first policy below that enforces
+    /// decides, and where there is none, the request passes.
     #[serde(default)]
     pub mode: Mode,
     /// Fields that the backend trusts: denied when they are present and not covered by every proof.
@@ -317,7 +318,7 @@ pub struct Limits {
     /// A nonce, in bytes.
     #[schemars(range(min = 1))]
     pub nonce_bytes: usize,
-    /// Steps that the evaluation of one condition may take: one for each operator, name and number, for each element that
+    /// Steps that the conditions may take for one request, together: one for each operator, name and number, for each element that
     /// a macro looks at, and for each 64 bytes of text. Above that the request is denied.
     #[schemars(range(min = 1))]
     pub condition_steps: usize,

@@ -131,10 +131,11 @@ impl file::Proof {
         let needed = || approvals.iter().flat_map(|approvals| &approvals.needed);
         // A proof counts when it may be a submission or an approval; which of them it is shows later.
         let mut tags: Vec<Box<str>> = submission.tag.iter().cloned().collect();
-        if submission.tag.is_some() {
-            tags.extend(needed().filter_map(|needed| needed.tag.clone()));
+        for tag in needed().filter_map(|needed| needed.tag.as_ref()).filter(|_| submission.tag.is_some()) {
+            if !tags.contains(tag) {
+                tags.push(tag.clone());
+            }
         }
-        tags.dedup();
         let requirement = Requirement {
             cover: self.cover.into_iter().map(|component| component.into_inner().0).collect(),
             body: match self.body {

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, HeaderMap, HeaderValue, HeaderValueOption, SocketAddress, address,
+};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{
+    HttpRequest, Peer, Request as Attributes,
+};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
 use tonic::transport::Endpoint;
 
-use crate::request::{Body, Request};
+use crate::request::{Body, Request, Source};
 
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
@@ -51,22 +55,17 @@ pub struct Answer {
 ///
 /// # Errors
 /// When the relay cannot be reached in time, and when it answers with a gRPC error.
-pub async fn check(
-    address: &str,
-    timeout: Duration,
-    request: &Request<'_>,
-    policy: Option<&str>,
-) -> Result<Answer, CheckError> {
+pub async fn check(address: &str, timeout: Duration, request: &Request<'_>) -> Result<Answer, CheckError> {
     let connect = |source| CheckError::Connect { address: address.to_owned(), source };
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(connect)?;
     let channel = endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(connect)?;
-    let response = AuthorizationClient::new(channel).check(check_request(request, policy)).await?;
+    let response = AuthorizationClient::new(channel).check(check_request(request)).await?;
     Ok(answer(response.into_inner()))
 }
 
 /// The message that Envoy would send: raw headers, the body as bytes, and the mark of a body that was buffered.
 #[must_use]
-pub fn check_request(request: &Request<'_>, policy: Option<&str>) -> CheckRequest {
+pub fn check_request(request: &Request<'_>) -> CheckRequest {
     let raw = |key: &str, value: &[u8]| HeaderValue {
         key: key.to_owned(),
         value: String::new(),
@@ -100,10 +99,23 @@ pub fn check_request(request: &Request<'_>, policy: Option<&str>) -> CheckReques
         raw_body: body.to_vec(),
         ..HttpRequest::default()
     };
-    let context_extensions = policy
+    let context_extensions = request
+        .route_policy
         .map(|policy| HashMap::from([("proof-policy".to_owned(), policy.to_owned())]))
         .unwrap_or_default();
+    let address = |address: &str| Address {
+        address: Some(address::Address::SocketAddress(SocketAddress {
+            address: address.to_owned(),
+            ..SocketAddress::default()
+        })),
+    };
+    let peer = |source: Source<'_>| Peer {
+        address: source.address.map(address),
+        principal: source.principal.unwrap_or_default().to_owned(),
+        ..Peer::default()
+    };
     let attributes = AttributeContext {
+        source: (request.source != Source::default()).then(|| peer(request.source)),
         request: Some(Attributes { http: Some(http), ..Attributes::default() }),
         context_extensions,
         ..AttributeContext::default()

@@ -66,7 +66,7 @@ impl RecordedCheck {
     /// What [`client::check`](super::client::check) sends.
     #[must_use]
     pub fn described(request: &Request<'_>) -> Self {
-        Self(check_request(request, None))
+        Self(check_request(request))
     }
 
     /// What Envoy sends with raw headers and with bodies.

@@ -41,7 +41,7 @@ pub fn write_response(decision: &Decision, inbound: &[&str], denials: Denials) -
             };
             (GrpcCode::Ok, HttpResponse::OkResponse(allow(decision, status, Some(grant), inbound)))
         }
-        Verdict::Observed { .. } => {
+        Verdict::Observed => {
             (GrpcCode::Ok, HttpResponse::OkResponse(allow(decision, "observed", None, inbound)))
         }
         Verdict::Denied { denial, challenge } => {
@@ -142,7 +142,7 @@ fn opaque(code: Code) -> (u16, &'static str) {
 fn metadata(decision: &Decision) -> Struct {
     let (verdict, grant) = match &decision.verdict {
         Verdict::Allowed(grant) => ("allow", Some(grant)),
-        Verdict::Observed { .. } => ("observe", None),
+        Verdict::Observed => ("observe", None),
         Verdict::Denied { .. } => ("deny", None),
     };
     let list = |values: Vec<Value>| Value { kind: Some(Kind::ListValue(ListValue { values })) };
@@ -152,6 +152,11 @@ fn metadata(decision: &Decision) -> Struct {
         ("policy".to_owned(), text(decision.policy.as_deref().unwrap_or_default())),
         ("id".to_owned(), text(&decision.id.to_string())),
     ]);
+    // What was observed by a policy that did not decide.
+    if let (Some(observed), false) = (&decision.observed, matches!(decision.verdict, Verdict::Observed)) {
+        fields.insert("observed_policy".to_owned(), text(&observed.policy));
+        fields.insert("observed_code".to_owned(), text(observed.denial.code.as_str()));
+    }
     if let Some(grant @ Grant::Verified(_)) = grant {
         fields.insert("subjects".to_owned(), list(grant.keys().map(|key| text(&key.subject)).collect()));
         fields.insert("key_ids".to_owned(), list(grant.keys().map(|key| text(&key.id)).collect()));

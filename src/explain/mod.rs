@@ -88,7 +88,7 @@ pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
         }
     };
     let deciding = decision.policy.as_deref().and_then(|name| relay.policies.named(name));
-    story.policies = policies::tried(relay, &facts, deciding);
+    story.policies = policies::tried(relay, &facts, &decision);
     let Some(policy) = deciding else { return story };
     story.asks = policies::asks(policy);
     let upgrade = if request.upgrade { "the policy lets it pass" } else { "it is none" };
@@ -128,14 +128,14 @@ fn describe(request: &Request<'_>, story: &mut RequestStory) {
 
 fn decided(decision: &Decision) -> DecisionStory {
     let policy = decision.policy.as_deref().map(printable);
-    let (decision, denial, challenge) = match &decision.verdict {
+    let (verdict, denial, challenge) = match &decision.verdict {
         Verdict::Allowed(_) => ("allowed", None, None),
-        Verdict::Observed { denial, .. } => ("observed", Some(denial), None),
+        Verdict::Observed => ("observed", decision.denial(), None),
         Verdict::Denied { denial, challenge } => ("denied", Some(denial), challenge.as_ref()),
     };
-    let allowed = decision != "denied";
+    let allowed = verdict != "denied";
     DecisionStory {
-        decision,
+        decision: verdict,
         allowed,
         code: denial.map(|denial| denial.code.as_str()),
         status: denial.filter(|_| !allowed).map_or(200, |denial| denial.code.status()),

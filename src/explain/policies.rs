@@ -2,18 +2,35 @@
 
 use super::{MismatchStory, Tried, TriedOutcome, counted, printable, printable_line, printable_lines};
 use crate::policy::{Facts, Mismatch, Mode, Policy, ProtectBy, Submitter, Target, Terms};
-use crate::relay::Relay;
+use crate::relay::{Decision, Relay};
 use crate::verify::{BodyRule, QueryRule, Requirement};
 
 /// Every policy up to the one that decided; all of them where none did.
-pub(super) fn tried(relay: &Relay, facts: &Facts<'_>, deciding: Option<&Policy>) -> Vec<Tried> {
+pub(super) fn tried(relay: &Relay, facts: &Facts<'_>, decision: &Decision) -> Vec<Tried> {
     let route = facts.request().route_policy;
     let mut tried = Vec::new();
+    let mut observed = false;
     // A route that names a policy leaves no other choice.
     let policies = relay.policies.iter().filter(|policy| route.is_none_or(|route| *policy.name == *route));
     for policy in policies {
-        let decides = deciding.is_some_and(|deciding| deciding.name == policy.name);
-        tried.push(one(relay, facts, policy, decides));
+        let decides = decision.policy.as_ref() == Some(&policy.name);
+        let mut story = one(relay, facts, policy, decides);
+        if let Some(observation) = &decision.observed
+            && !decides
+            && policy.mode == Mode::Observe
+            && story.outcome != TriedOutcome::NotMatching
+        {
+            observed |= observation.policy == policy.name;
+            if observation.policy == policy.name {
+                let denial = &observation.denial;
+                story.problem = Some(format!("would deny with {}: {}", denial.code, denial.detail));
+                story.outcome = TriedOutcome::Observes;
+            } else if observed {
+                story.problem = Some(format!("not asked, after {}", observation.policy));
+                story.outcome = TriedOutcome::Observes;
+            }
+        }
+        tried.push(story);
         if decides {
             break;
         }
@@ -86,6 +103,9 @@ pub(super) fn asks(policy: &Policy) -> Vec<String> {
         Terms::Open => asks.push("no proof".to_owned()),
         Terms::Proof { requirement, submission, approvals } => {
             asks.extend(asked_of_proofs(requirement));
+            if approvals.is_some() {
+                asks.push(format!("a submission, at most {} s old", submission.max_age));
+            }
             if !submission.roles.is_empty() {
                 asks.push(format!("a signer with one of the roles {}", submission.roles.join(", ")));
             }

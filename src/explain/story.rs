@@ -119,6 +119,8 @@ pub enum TriedOutcome {
     NotMatching,
     ConditionFalse,
     ConditionFailed,
+    /// It would deny, and leaves the decision to one that enforces.
+    Observes,
     Decides,
 }
 

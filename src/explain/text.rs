@@ -165,6 +165,10 @@ fn policy(tried: &Tried, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let condition = tried.condition.as_deref().unwrap_or_default();
             condition.lines().try_for_each(|line| writeln!(f, "      | {line}"))
         }
+        TriedOutcome::Observes => {
+            let problem = tried.problem.as_deref().unwrap_or_default();
+            sentence(f, &format!("  · {name}: only observes: "), problem)
+        }
         TriedOutcome::Decides => writeln!(f, "  ✓ {name}: matches, and decides"),
     }
 }

@@ -115,21 +115,6 @@ impl Match {
             .is_none_or(|pattern| other.path.as_ref().is_some_and(|other| pattern.covers(other)));
         methods && hosts && path
     }
-
-    /// Whether there may be a request that both match.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        let methods = self.methods.is_empty()
-            || other.methods.is_empty()
-            || self.methods.iter().any(|method| other.methods.contains(method));
-        let hosts = self.hosts.is_empty()
-            || other.hosts.is_empty()
-            || self.hosts.iter().any(|one| other.hosts.iter().any(|two| one.covers(two) || two.covers(one)));
-        let paths = match (&self.path, &other.path) {
-            (Some(one), Some(two)) => one.overlaps(two),
-            _ => true,
-        };
-        methods && hosts && paths
-    }
 }
 
 /// Why a pattern cannot be used.

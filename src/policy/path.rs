@@ -216,22 +216,6 @@ impl PathPattern {
             })
     }
 
-    /// Whether there may be a path that both match.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let (one, two) = (self.segments.len(), other.segments.len());
-        let enough = match (&self.rest, &other.rest) {
-            (None, None) => one == two,
-            (Some(_), None) => one < two,
-            (None, Some(_)) => two < one,
-            (Some(_), Some(_)) => true,
-        };
-        enough
-            && self.segments.iter().zip(&other.segments).all(|pair| match pair {
-                (Segment::Literal(one), Segment::Literal(two)) => one == two,
-                (one, two) => !one.is_empty() && !two.is_empty(),
-            })
-    }
-
     pub(super) fn matches(&self, path: &Path<'_>) -> bool {
         let rest_is_empty = || path.segments.get(self.segments.len()).is_some_and(|first| first.is_empty());
         self.takes(path.segments.len())

@@ -73,11 +73,20 @@ impl Policies {
         named.flatten().into_iter().chain(found)
     }
 
-    /// The denial of a request for which there is no policy: what nobody thought of is denied.
+    /// The denial of a request for which there is no policy: what nobody thought of is denied. `left_out` are the names
+    /// of those that match, and whose condition is false.
     #[must_use]
-    pub fn none_for(target: &Target<'_>, path: &str) -> Denial {
+    pub fn none_for(target: &Target<'_>, path: &str, left_out: &[&str]) -> Denial {
         let (method, authority, path) = (quoted(target.method()), quoted(target.authority()), quoted(path));
-        Denial::new(Code::NoPolicy, "no policy matches this request")
-            .with_particulars(format!("{method} {authority}{path}"))
+        let detail = if left_out.is_empty() {
+            "no policy matches this request"
+        } else {
+            "no policy is for this request: the conditions of those that match are false"
+        };
+        let mut particulars = format!("{method} {authority}{path}");
+        if !left_out.is_empty() {
+            particulars.push_str(&format!("; false: {}", left_out.join(", ")));
+        }
+        Denial::new(Code::NoPolicy, detail).with_particulars(particulars)
     }
 }

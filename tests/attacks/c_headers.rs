@@ -290,7 +290,7 @@ async fn c10_names_that_are_the_relays_own() {
     let settings = "policies:
   - {name: open, match: {path: /open}, proof: none}
   - {name: observed, match: {path: /observed}, mode: observe}
-  - {name: signed, match: {}}";
+  - {name: signed, match: {path: /accounts}}";
     let relay = Relay::start(settings, &[&alice]).await;
     let own = [
         "x-proof-status",

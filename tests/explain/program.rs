@@ -151,7 +151,7 @@ fn the_source_is_for_conditions() {
     assert_eq!(run(folder.path(), &[&url[..], &known].concat()).status.code(), Some(0));
     let told = run(folder.path(), &url);
     assert_eq!(told.status.code(), Some(1));
-    assert!(text(&told).contains("the proxy did not say the principal of the client"), "{}", text(&told));
+    assert!(text(&told).contains("the proxy did not say the address of the client"), "{}", text(&told));
 }
 
 #[test]

@@ -17,7 +17,8 @@
 //!       expect: deny signature-invalid by transfers
 //! ```
 //!
-//! `expect` is `allow by POLICY`, `deny CODE`, `deny CODE by POLICY` and `observe CODE by POLICY`.
+//! `expect` is `allow by POLICY`, `deny CODE`, `deny CODE by POLICY` and `observe CODE by POLICY`; and, where another policy
+//! observed before, `, after CODE by POLICY` behind it.
 
 mod case;
 mod run;

@@ -150,6 +150,10 @@ fn found(answer: &Answer, named: bool) -> String {
     if named {
         found.push_str(&format!(" by {policy}"));
     }
+    // What another policy observed before this one decided.
+    if !said("observed_code").is_empty() {
+        found.push_str(&format!(", after {} by {}", said("observed_code"), said("observed_policy")));
+    }
     if decision == "observe" {
         let marked = answer.headers.iter().any(|pair| *pair == ("x-proof-status".into(), "observed".into()));
         assert!(marked, "{answer:?}");

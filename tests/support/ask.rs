@@ -182,7 +182,9 @@ impl Ask {
 
     /// The message of an Envoy with `encode_raw_headers: true`.
     pub fn check_request(&self) -> CheckRequest {
-        check_request(&self.request(Encoding::Raw), self.policy.as_deref())
+        let mut request = self.request(Encoding::Raw);
+        request.route_policy = self.policy.as_deref();
+        check_request(&request)
     }
 
     /// The message of an Envoy without it: lines of one name joined with a comma, bytes that are not UTF-8 replaced.

@@ -33,15 +33,20 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts it and waits until it says where it listens.
+    /// Starts it and waits until it says where it listens. Remarks on its configuration come before.
     pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let listening = next_line(&mut log);
+        let child = command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = ChildGuard(child);
+        let mut log = BufReader::new(child.0.stderr.take().unwrap());
+        let listening = loop {
+            let line = next_line(&mut log);
+            if line["message"] != "configuration" {
+                break line;
+            }
+        };
         assert_eq!(listening["message"], "listening", "{listening}");
         let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { _child: ChildGuard(child), log, address }
+        Self { _child: child, log, address }
     }
 
     /// The next line of its log. It is written before the answer that it is about.

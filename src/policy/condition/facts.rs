@@ -1,6 +1,7 @@
 //! What conditions see of a request.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::decimal::Decimal;
@@ -18,13 +19,15 @@ pub struct Facts<'a> {
     request: &'a Request<'a>,
     target: Target<'a>,
     body: OnceLock<Result<Value<'a>, Denial>>,
+    /// Steps that conditions have taken.
+    spent: AtomicUsize,
 }
 
 impl<'a> Facts<'a> {
     /// # Errors
     /// `path-ambiguous`, as [`Target::of`].
     pub fn of(request: &'a Request<'a>) -> Result<Self, Denial> {
-        Ok(Self { request, target: Target::of(request)?, body: OnceLock::new() })
+        Ok(Self { request, target: Target::of(request)?, body: OnceLock::new(), spent: AtomicUsize::new(0) })
     }
 
     #[must_use]
@@ -35,6 +38,15 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn target(&self) -> &Target<'a> {
         &self.target
+    }
+
+    /// Steps that the conditions before have taken.
+    pub(super) fn spent(&self) -> usize {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn spend(&self, steps: usize) {
+        self.spent.fetch_add(steps, Ordering::Relaxed);
     }
 
     /// The body, read when the first condition asks for it.

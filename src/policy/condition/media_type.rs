@@ -4,13 +4,21 @@
 //! of JSON and another to one of forms, and many backends take both.
 
 use super::json::ambiguous;
-use crate::denial::{Code, Denial};
-use crate::request::Fields;
+use crate::denial::{Code, Denial, quoted};
+use crate::request::{Fields, is_same_to_backends};
 
 /// # Errors
 /// `condition-failed` where the body is said to be something else than JSON; `body-ambiguous` where it is in another
 /// encoding than its bytes show, or said to be two things.
 pub(super) fn check(fields: &Fields<'_>) -> Result<(), Denial> {
+    let is_twin = |name: &&str| {
+        ["content-type", "content-encoding"]
+            .iter()
+            .any(|known| name != known && is_same_to_backends(known, name))
+    };
+    if let Some(twin) = fields.names().find(is_twin) {
+        return Err(ambiguous(&format!("some backends go by the header {}", quoted(twin))));
+    }
     let identity = |line: &[u8]| line.eq_ignore_ascii_case(b"identity");
     if !fields.lines("content-encoding").all(identity) {
         return Err(ambiguous("content-encoding says that it is encoded"));

@@ -68,7 +68,7 @@ impl Condition {
         &self.reads
     }
 
-    /// Whether the condition holds. `budget` is how many steps the evaluation may take.
+    /// Whether the condition holds. `budget` is how many steps all evaluations over these facts may take together.
     ///
     /// # Errors
     /// `condition-failed` where it cannot be evaluated; `body-ambiguous`, `body-truncated` and `body-unavailable` where it
@@ -80,8 +80,11 @@ impl Condition {
         budget: usize,
     ) -> Result<bool, Denial> {
         let signers = verified.map(facts::signers);
-        let mut evaluation = Evaluation { facts, signers, budget, variables: Vec::new() };
-        evaluation.truth(&self.root).map_err(|failure| match failure {
+        let left = budget.saturating_sub(facts.spent());
+        let mut evaluation = Evaluation { facts, signers, budget: left, variables: Vec::new() };
+        let truth = evaluation.truth(&self.root);
+        facts.spend(left - evaluation.budget);
+        truth.map_err(|failure| match failure {
             Failure::Denied(denial) => denial,
             Failure::NoValue { at, why } => {
                 let detail = format!("the policy's condition cannot be evaluated: {why}");
