@@ -15,7 +15,8 @@ Examples:
       --body '{\"amount\":1}' --output curl)
   The request stands in files of the folder for temporary files: remove them, or let the system do it.
   A second signer takes the first one's headers along:
-  proof-messenger-relay sign --key bob.jwk.json --label bob -H 'Signature-Input: …' -H 'Signature: …' …";
+  proof-messenger-relay sign --key alice.jwk.json --label alice … > headers
+  proof-messenger-relay sign --key bob.jwk.json --label bob -H @headers …";
 
 #[derive(Debug, Args)]
 pub(super) struct SignArgs {
