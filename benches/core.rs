@@ -14,7 +14,7 @@ use proof_messenger_relay::config::Config;
 use proof_messenger_relay::crypto::{Algorithm, PrivateKey, sha256};
 use proof_messenger_relay::keys::{Directory, parse_jwk_set, public_jwk};
 use proof_messenger_relay::limits::Limits;
-use proof_messenger_relay::policy::{Facts, Permitted};
+use proof_messenger_relay::policy::{Condition, Facts, Permitted};
 use proof_messenger_relay::proof::ProofFields;
 use proof_messenger_relay::request::{Body, Encoding, Field, Fields, Request};
 use proof_messenger_relay::signer::{Signing, content_digest, sign};
@@ -153,6 +153,7 @@ fn bench(algorithm: Algorithm) -> f64 {
     let proof = fields.claims(case.limits()).unwrap().remove(0).proof().unwrap();
     let digest = request.fields.combined("content-digest").unwrap();
 
+    let condition = Condition::parse("body.amount > 10000", None).unwrap();
     let mut subjects = [
         Subject::new("signature check alone", || {
             public.verify(case.base.as_bytes(), &case.signature).unwrap()
@@ -176,6 +177,11 @@ fn bench(algorithm: Algorithm) -> f64 {
         Subject::new("  build base", || signature_base(&proof, &message, case.limits()).unwrap()),
         Subject::new("  hash base", || sha256(case.base.as_bytes())),
         Subject::new("  check digest", || verify::content_digest::check(&digest, &case.body).unwrap()),
+        // Not part of the whole: what a policy with a condition on the body costs besides.
+        Subject::new("condition on the body", || {
+            let facts = Facts::of(&request).unwrap();
+            assert!(!condition.holds(&facts, None, case.limits().condition_steps).unwrap());
+        }),
     ];
     let [alone, whole, ..] = medians(algorithm.name(), &mut subjects);
     println!("  {:<28} {:>8.3}\n", "whole / alone", whole / alone);

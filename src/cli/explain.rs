@@ -37,11 +37,11 @@ pub(super) struct ExplainArgs {
     config: Option<PathBuf>,
     /// The URL, as the client requests it.
     #[arg(long, required_unless_present = "recorded")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
     #[command(flatten)]
-    recorded: RecordedArgs,
+    pub(super) recorded: RecordedArgs,
     #[command(flatten)]
-    parts: RequestParts,
+    pub(super) parts: RequestParts,
     /// Sign the described request first, with this private JWK.
     #[arg(long, value_name = "FILE", conflicts_with = "recorded")]
     key: Option<PathBuf>,

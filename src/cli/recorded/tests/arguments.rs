@@ -1,28 +1,22 @@
-//! The arguments that name a record.
+//! The arguments of `explain` that name a record.
 
 use clap::Parser as _;
 
 use crate::cli::Failure;
-use crate::cli::recorded::RecordedArgs;
-use crate::cli::request::RequestParts;
+use crate::cli::explain::ExplainArgs;
 use crate::limits::Limits;
 use crate::request::Body;
 
-/// A command that takes a request either way.
 #[derive(clap::Parser)]
-struct Either {
-    #[arg(long, required_unless_present = "recorded")]
-    url: Option<String>,
+struct Explain {
     #[command(flatten)]
-    recorded: RecordedArgs,
-    #[command(flatten)]
-    parts: RequestParts,
+    args: ExplainArgs,
 }
 
 const RECORD: &str = "> POST / HTTP/1.1\n> Host: a.example\n> Content-Length: 2\n> \n";
 
-fn parse(arguments: &[&str]) -> Result<Either, clap::Error> {
-    Either::try_parse_from([&["either"], arguments].concat())
+fn parse(arguments: &[&str]) -> Result<ExplainArgs, clap::Error> {
+    Explain::try_parse_from([&["explain"], arguments].concat()).map(|explain| explain.args)
 }
 
 #[test]
@@ -47,15 +41,15 @@ fn the_recorded_file_is_read_and_the_body_is_the_one_given() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), RECORD).unwrap();
     let name = file.path().to_str().unwrap();
-    let Either { url, recorded, parts } =
+    let ExplainArgs { url, recorded, parts, .. } =
         parse(&["--recorded", name, "--scheme", "https", "--body", "{}"]).ok().unwrap();
     let record = recorded.read(parts.body().ok().unwrap()).ok().unwrap().unwrap();
     let limits = Limits::default();
     let request = record.request(&limits).ok().unwrap().unwrap();
     assert_eq!((url, request.scheme, request.body), (None, "https", Body::Complete(b"{}")));
 
-    let Either { recorded, parts, .. } = parse(&["--recorded", "/nowhere"]).ok().unwrap();
+    let ExplainArgs { recorded, parts, .. } = parse(&["--recorded", "/nowhere"]).ok().unwrap();
     assert!(matches!(recorded.read(parts.body().ok().unwrap()), Err(Failure::Failed(_))));
-    let Either { recorded, .. } = parse(&["--url", "http://a.example/"]).ok().unwrap();
+    let ExplainArgs { recorded, .. } = parse(&["--url", "http://a.example/"]).ok().unwrap();
     assert!(matches!(recorded.read(None), Ok(None)));
 }
