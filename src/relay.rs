@@ -11,7 +11,7 @@ use crate::denial::{Code, Denial};
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
 use crate::observed::Observed;
-use crate::policy::{Challenge, Facts, Mode, Open, Policies, Policy};
+use crate::policy::{Challenge, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
@@ -60,6 +60,12 @@ impl Grant {
             Self::Verified(unused) => unused.permitted().fields_to_remove(),
         }
     }
+}
+
+/// What a policy permits, before anything is claimed.
+enum Permit {
+    Unsigned(Open),
+    Proven(Permitted),
 }
 
 /// What becomes of the request.
@@ -131,57 +137,70 @@ impl Relay {
         decision
     }
 
-    /// The first policy whose condition holds decides. One that cannot be evaluated decides too: it denies. Where a policy
-    /// only observes, and would deny, the first one below that enforces decides in its place.
+    /// The first policy whose condition holds decides. One that cannot be evaluated decides too: it denies.
+    ///
+    /// A policy that only observes decides where none below it enforces: whatever it would say, what an older policy
+    /// protects stays protected.
     async fn decide(&self, id: Uuid, request: &Request<'_>) -> Decision {
         let facts = match Facts::of(request) {
             Ok(facts) => facts,
             Err(denial) => return Decision::denied(id, denial),
         };
-        let mut observed = None;
+        let mut observing: Option<(&Policy, Result<Permit, Denial>)> = None;
         let mut left_out = Vec::new();
         for policy in self.policies.matching(facts.target(), request.route_policy) {
-            if observed.is_some() && policy.mode == Mode::Observe {
+            if observing.is_some() && policy.mode == Mode::Observe {
                 continue;
             }
-            let verdict = match self.grant(&facts, policy).await {
-                Ok(Some(grant)) => Verdict::Allowed(grant),
+            let permit = match self.permit(&facts, policy) {
+                Ok(Some(permit)) => Ok(permit),
                 Ok(None) => {
                     left_out.push(&*policy.name);
                     continue;
                 }
-                Err(denial) if policy.mode == Mode::Observe => {
-                    let times = self.observed.count(&policy.name, denial.code);
-                    observed = Some(Observation { policy: Arc::clone(&policy.name), denial, times });
-                    continue;
-                }
+                Err(denial) => Err(denial),
+            };
+            if policy.mode == Mode::Observe {
+                observing = Some((policy, permit));
+                continue;
+            }
+            let observed = observing.and_then(|(policy, permit)| self.observe(policy, permit.err()?));
+            let policy_name = Some(Arc::clone(&policy.name));
+            let verdict = match self.grant(request, permit).await {
+                Ok(grant) => Verdict::Allowed(grant),
                 Err(denial) => {
                     let asks = denial.code.asks_for_proof();
                     let challenge = asks.then(|| Challenge::new(policy, request)).flatten();
                     Verdict::Denied { denial, challenge }
                 }
             };
-            return Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed };
+            return Decision { id, policy: policy_name, verdict, observed };
         }
-        match observed {
-            Some(observed) => {
-                let policy = Some(Arc::clone(&observed.policy));
-                Decision { id, policy, verdict: Verdict::Observed, observed: Some(observed) }
-            }
-            None => Decision::denied(id, Policies::none_for(facts.target(), request.path(), &left_out)),
-        }
+        let Some((policy, permit)) = observing else {
+            return Decision::denied(id, Policies::none_for(facts.target(), request.path(), &left_out));
+        };
+        let (verdict, observed) = match self.grant(request, permit).await {
+            Ok(grant) => (Verdict::Allowed(grant), None),
+            Err(denial) => (Verdict::Observed, self.observe(policy, denial)),
+        };
+        Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed }
+    }
+
+    fn observe(&self, policy: &Policy, denial: Denial) -> Option<Observation> {
+        let times = self.observed.count(&policy.name, denial.code);
+        Some(Observation { policy: Arc::clone(&policy.name), denial, times })
     }
 
     /// What is checked, and in what order. Each step takes what only the step before can make. Nothing comes of it where
     /// the policy's condition is false.
-    async fn grant(&self, facts: &Facts<'_>, policy: &Policy) -> Result<Option<Grant>, Denial> {
+    fn permit(&self, facts: &Facts<'_>, policy: &Policy) -> Result<Option<Permit>, Denial> {
         let request = facts.request();
         if !policy.applies(facts, None, &self.limits)? {
             return Ok(None);
         }
         policy.admit(request)?;
         let Some(requirement) = policy.requirement() else {
-            return Ok(Some(Grant::Unsigned(policy.open(request)?)));
+            return Ok(Some(Permit::Unsigned(policy.open(request)?)));
         };
         let fields = ProofFields::of(&request.fields);
         let message = policy.message(request, &self.field_types);
@@ -190,9 +209,18 @@ impl Relay {
         if !policy.applies(facts, Some(&verified), &self.limits)? {
             return Ok(None);
         }
-        let permitted = policy.permit(&verified, request, now)?;
-        let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await?;
-        Ok(Some(Grant::Verified(unused.at(self.clock.now())?)))
+        Ok(Some(Permit::Proven(policy.permit(&verified, request, now)?)))
+    }
+
+    /// The last step: the proofs are claimed, once the policy that decides is found.
+    async fn grant(&self, request: &Request<'_>, permit: Result<Permit, Denial>) -> Result<Grant, Denial> {
+        match permit? {
+            Permit::Unsigned(open) => Ok(Grant::Unsigned(open)),
+            Permit::Proven(permitted) => {
+                let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await?;
+                Ok(Grant::Verified(unused.at(self.clock.now())?))
+            }
+        }
     }
 }
 

@@ -30,7 +30,7 @@ relay.yaml:2:1: the key "polices" is unknown: did you mean policies?
 relay.yaml:4:11: expected printable ASCII without spaces, but found "a b"
 relay.yaml:5:22: expected a list, but found "post"
 relay.yaml:5:28: the key "pth" is unknown: did you mean path?
-relay.yaml:6:22: expected a text, but found 60
+relay.yaml:6:22: expected a time such as 60s, but found 60
 relay.yaml:6:34: the derived component @nope is unknown
 relay.yaml:6:50: expected "bound" or "none" or "free", but found "boundd"
 relay.yaml:7:5: the key name is missing
@@ -189,6 +189,9 @@ fn mistakes_in_conditions_are_reported_where_they_stand() {
     match: {}
     when: size(body)
   - {name: g, match: {}, when: "body.x.matches('(') && has(body) && [1].all(1, true) && b'x' == null"}
+  - {name: i, match: {}, when: body.x = 5}
+  - {name: j, match: {}, when: body.x > 5 and body.y}
+  - {name: k, match: {}, when: body.x < "5" || request.host >= body.y}
   - {name: h, match: {}, when: 'body.when == {"a": 1} && request.method == null && signers == "x" && 1e-2000 < 1'}
 "#;
     assert_eq!(
@@ -210,10 +213,14 @@ relay.yaml:23:48: expected a pattern: unclosed group
 relay.yaml:23:60: expected a member that may be missing, such as has(body.amount)
 relay.yaml:23:77: expected the name of a variable in all(…)
 relay.yaml:23:89: expected a string: nothing here has bytes
-relay.yaml:24:46: expected no object here: a condition only looks at those of the request
-relay.yaml:24:73: a string is never null
-relay.yaml:24:92: cannot compare a list with a string
-relay.yaml:24:102: expected a number with at most 38 digits"#
+relay.yaml:24:39: unexpected '= ': did you mean ==?
+relay.yaml:25:43: unexpected 'and': did you mean &&?
+relay.yaml:26:39: strings have no order: double(…) makes a number of one
+relay.yaml:26:61: strings have no order: double(…) makes a number of one
+relay.yaml:27:46: expected no object here: a condition only looks at those of the request
+relay.yaml:27:73: a string is never null
+relay.yaml:27:92: cannot compare a list with a string
+relay.yaml:27:102: expected a number with at most 38 digits"#
     );
 }
 
@@ -274,7 +281,7 @@ fn what_may_not_be_meant_is_remarked_upon() {
     let text = text.replace("all of it", "all-of-it").replace("never either", "never-either");
     let config = Config::parse(&text, "relay.yaml", Path::new("")).unwrap();
     let remarks: Vec<String> = config.remarks.iter().map(ToString::to_string).collect();
-    let hidden = "all-of-it above takes all of it, so only a route that names it chooses it";
+    let hidden = "the policy all-of-it above takes all of it, so only a route that names it chooses it";
     assert_eq!(
         remarks,
         [

@@ -10,12 +10,12 @@ use super::Failure;
 use super::recorded::RecordedArgs;
 use super::request::{ProxyArgs, RequestParts, SignatureArgs};
 use crate::config::Config;
-use crate::denial::Denial;
+use crate::denial::{Code, Denial};
 use crate::envoy::RecordedCheck;
 use crate::explain::{Asked, Story, Text, explain, newest_created};
 use crate::keys::store;
 use crate::relay::Relay;
-use crate::replay::MemoryStore;
+use crate::replay::{Guard, MemoryStore};
 use crate::request::Request;
 use crate::timestamp::{Clock, SystemClock, Timestamp};
 
@@ -102,9 +102,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     .map_err(Failure::usage)?;
     let keys = store::load(&config.key_files).map_err(Failure::usage)?;
     let now = SystemClock.now();
-    // Proofs of this one request are all that it has to hold.
-    let store = Arc::new(MemoryStore::new(config.limits.labels.max(1)));
-    let mut relay = Relay::new(config, keys, store, Arc::new(Still(now)));
+    let mut relay = Relay::new(config, keys, no_claims(), Arc::new(Still(now)));
 
     let base = match &args.base {
         Some(path) => {
@@ -122,24 +120,40 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
         (Some(At::Time(at)), _) => (at, "as given with --at"),
         (Some(At::Signed), _) => {
             let newest = request.as_ref().ok().and_then(|request| newest_created(request, &relay));
-            let newest =
-                newest.ok_or_else(|| Failure::usage("--at signed: no proof says when it was created"))?;
-            (newest, "when the newest proof was created")
+            match newest {
+                Some(newest) => (newest, "when the newest proof was created"),
+                None => (now, "now, since no proof says when it was created"),
+            }
         }
         (None, Some(recorded)) => (recorded, "when the request was recorded"),
         (None, None) => (now, "now"),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
+    let code_now = if at == now {
+        None
+    } else {
+        let place = relay.admission.admit(bytes);
+        let decision = runtime.block_on(relay.check(request.clone(), place));
+        // What that claimed was claimed at another time.
+        relay.guard = Guard::new("explain", no_claims(), relay.policies.longest_acceptance());
+        decision.code()
+    };
     relay.clock = Arc::new(Still(at));
     let client_base = base.as_deref().map(|base| (base, label.as_deref()));
     let asked = Asked { request, bytes, source, notes, why_then, client_base };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
-    let story = runtime.block_on(explain(&relay, asked));
+    let mut story = runtime.block_on(explain(&relay, asked));
+    story.time.code_now = code_now.map(Code::as_str);
     if story.base_difference.is_none() && args.base.is_some() {
         eprintln!("there is no proof that the base could be compared with");
     }
     print(&story, args.json)?;
     // The story is on standard output; the exit code says whether it ends well.
     if story.decision.allowed { Ok(()) } else { Err(Failure::Failed(String::new())) }
+}
+
+/// A replay store that has seen nothing. Proofs of one request are all that it has to hold.
+fn no_claims() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(1000))
 }
 
 fn print(story: &Story, as_json: bool) -> Result<(), Failure> {

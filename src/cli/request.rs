@@ -125,6 +125,8 @@ impl RequestParts {
             )));
         }
         let mut headers = Vec::new();
+        // What a signer before has printed is printed again, so that the last one's output is the whole.
+        let mut added: Vec<String> = Vec::new();
         for header in &self.headers {
             match header.strip_prefix('@') {
                 None => headers.push(read_header(header)?),
@@ -132,22 +134,15 @@ impl RequestParts {
                     let text = fs::read_to_string(path)
                         .map_err(|error| Failure::failed(format!("{path}: {error}")))?;
                     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                        headers.push(read_header(line)?);
+                        let header = read_header(line)?;
+                        added.push(header.0.clone());
+                        headers.push(header);
                     }
                 }
             }
         }
         let body = self.body()?;
-        Ok(Described {
-            method: self.method.clone(),
-            url,
-            scheme,
-            authority,
-            target,
-            headers,
-            added: Vec::new(),
-            body,
-        })
+        Ok(Described { method: self.method.clone(), url, scheme, authority, target, headers, added, body })
     }
 
     /// The body that was given, if any was.

@@ -1,10 +1,10 @@
 //! What is allowed, and perhaps not meant. Nothing here keeps a relay from starting.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::document::Document;
 use super::problem::Problem;
-use crate::keys::{Directory, Person};
+use crate::keys::{Directory, Entry, Person};
 use crate::policy::{Mode, Policies, Policy, Submitter, Terms};
 use crate::proof::{FieldForm, Name};
 
@@ -19,7 +19,7 @@ pub(super) fn on_policies(document: &Document, policies: &Policies) -> Vec<Probl
         if let Some(above) = all.iter().take(at).find(|above| hides(above, policy)) {
             let name = &above.name;
             let message = format!(
-                "never matches: {name} above takes all of it, so only a route that names it chooses it"
+                "never matches: the policy {name} above takes all of it, so only a route that names it chooses it"
             );
             remark("/match", message);
         }
@@ -42,9 +42,21 @@ pub(super) fn on_policies(document: &Document, policies: &Policies) -> Vec<Probl
 #[must_use]
 pub fn on_keys(policies: &Policies, keys: &Directory) -> Vec<String> {
     let mut remarks = Vec::new();
+    if policies.is_empty() {
+        remarks.push("there is no policy: every request is denied".to_owned());
+    }
     for policy in policies.iter() {
-        for role in roles(policy).filter(|role| !keys.has_role(role)) {
-            remarks.push(format!("policy {}: no key has the role {role}", policy.name));
+        for (role, needed) in roles(policy) {
+            let has_role = |entry: &&Entry| entry.key.roles.iter().any(|known| **known == *role);
+            let people: HashSet<Person> = keys.entries().filter(has_role).map(|entry| entry.person).collect();
+            match people.len() {
+                0 => remarks.push(format!("policy {}: no key has the role {role}", policy.name)),
+                people if people < needed => remarks.push(format!(
+                    "policy {}: {needed} people with the role {role} are needed, and there are {people}",
+                    policy.name
+                )),
+                _ => {}
+            }
         }
     }
     let mut subjects: HashMap<Person, Vec<&str>> = HashMap::new();
@@ -106,12 +118,12 @@ fn unproven_headers(policy: &Policy) -> Vec<&str> {
     reads.headers.iter().map(AsRef::as_ref).chain(body).filter(|name| !is_proven(name)).collect()
 }
 
-fn roles(policy: &Policy) -> impl Iterator<Item = &str> {
-    let (submission, approvals) = match &policy.terms {
-        Terms::Open => (None, None),
-        Terms::Proof { submission, approvals, .. } => (Some(submission), approvals.as_ref()),
-    };
-    let submitters = submission.into_iter().flat_map(|submission| &submission.roles);
-    let approvers = approvals.into_iter().flat_map(|approvals| &approvals.needed);
-    submitters.chain(approvers.filter_map(|needed| needed.role.as_ref())).map(AsRef::as_ref)
+/// The roles that a policy asks for, and how many people must hold each.
+fn roles(policy: &Policy) -> Vec<(&str, usize)> {
+    let Terms::Proof { submission, approvals, .. } = &policy.terms else { return Vec::new() };
+    let mut roles: Vec<(&str, usize)> = submission.roles.iter().map(|role| (&**role, 1)).collect();
+    for needed in approvals.iter().flat_map(|approvals| &approvals.needed) {
+        roles.extend(needed.role.as_deref().map(|role| (role, needed.count)));
+    }
+    roles
 }

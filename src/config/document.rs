@@ -133,7 +133,10 @@ fn refused(error: &serde_saphyr::Error) -> Problem {
 /// The parser says where as well, in its own words, and how its caller could allow what it refused.
 fn without_location(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
-    message.split_once(", set DuplicateKeyPolicy").map_or(message, |(message, _)| message).to_owned()
+    let message = message.split_once(", set DuplicateKeyPolicy").map_or(message, |(message, _)| message);
+    // YAML keeps it for itself, and components begin with it.
+    let hint = if message.contains("`@'") { ": put quotes around what begins with @" } else { "" };
+    format!("{message}{hint}")
 }
 
 /// The pointer of a member.

@@ -183,6 +183,9 @@ fn describe(schema: &Value) -> String {
     match name {
         "array" => "a list".to_owned(),
         "object" => "a mapping".to_owned(),
+        "string" if schema.get("format").is_some_and(|format| format == "time-span") => {
+            "a time such as 60s".to_owned()
+        }
         "string" => "a text".to_owned(),
         "boolean" => "true or false".to_owned(),
         "integer" => match schema.get("minimum") {

@@ -65,6 +65,7 @@ pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
                 .request
                 .as_ref()
                 .is_ok_and(|request| newest_created(request, relay) == Some(now)),
+            code_now: None,
         },
         policies: Vec::new(),
         route_policy: None,

@@ -50,6 +50,9 @@ pub struct Time {
     pub why: &'static str,
     /// Whether it is when the newest proof was created.
     pub is_signed: bool,
+    /// Where it is not now: the code with which the request would be denied now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_now: Option<&'static str>,
 }
 
 /// What came of a check.

@@ -277,5 +277,8 @@ fn decision(story: &Story, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         _ => {}
     }
+    if let Some(code) = story.time.code_now.filter(|code| decision.code != Some(code)) {
+        writeln!(f, "    ✗ now it would be denied: {code}")?;
+    }
     writeln!(f, "    replays: {}", decision.replay)
 }

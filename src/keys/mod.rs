@@ -92,12 +92,6 @@ impl Directory {
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
-
-    /// Whether some key of the directory gives its owner this role.
-    #[must_use]
-    pub fn has_role(&self, role: &str) -> bool {
-        self.iter().any(|key| key.roles.iter().any(|known| **known == *role))
-    }
 }
 
 /// Whose each key is: whatever shares a subject or a thumbprint is tied together.

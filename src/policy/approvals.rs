@@ -70,7 +70,7 @@ impl Approvals {
             });
             closest.map_or(Ok(()), Err)?;
         }
-        best.usable_until.ok_or_else(|| self.insufficient(&best.sharing))
+        best.usable_until.ok_or_else(|| self.insufficient(&best.sharing, proofs))
     }
 
     /// The best way to share the approvals out, of those that leave somebody to submit the request.
@@ -146,23 +146,27 @@ impl Approvals {
         sharing
     }
 
-    fn insufficient(&self, best: &Sharing) -> Denial {
+    fn insufficient(&self, best: &Sharing, proofs: &[VerifiedProof<'_>]) -> Denial {
         let (total, given) = (self.total(), best.given.len());
-        let lacking: Vec<String> = self
-            .needed
-            .iter()
-            .map(|needed| format!("{} of {}", needed.count, needed.role.as_deref().unwrap_or("any role")))
-            .collect();
+        let mut first = 0;
+        let mut roles = Vec::new();
+        for Needed { role, count, .. } in &self.needed {
+            let places = first..first + count;
+            let given = best.given.iter().filter(|(_, approval, _)| places.contains(approval)).count();
+            roles.push(format!("{} {given} of {count}", role.as_deref().unwrap_or("any role")));
+            first += count;
+        }
         let others = match self.submitter {
             Submitter::Counted => "",
             Submitter::Excluded => ", none of them by the submitter",
         };
+        let signers: Vec<&str> = proofs.iter().map(|proof| &*proof.key().subject).collect();
         // The number only: who is missing is the operator's to know.
         Denial::new(
             Code::ApprovalsInsufficient,
             format!("this request needs {total} approvals by different people{others}, and has {given}"),
         )
-        .with_particulars(format!("needed: {}", lacking.join(", ")))
+        .with_particulars(format!("given: {}; signed by {}", roles.join(", "), signers.join(", ")))
     }
 }
 

@@ -164,6 +164,10 @@ impl PathPattern {
                 }
                 (literal, None) => {
                     let plain = |byte: u8| byte.is_ascii_graphic() && !b"{}%?#;\\".contains(&byte);
+                    // What other languages of patterns mean by these, this one writes as parameters.
+                    if literal.starts_with(':') || matches!(literal, "*" | "**") {
+                        return error("write a parameter as {name}, and the rest of a path as {*name}");
+                    }
                     if !literal.bytes().all(plain) || matches!(literal, "." | "..") {
                         return error("write segments decoded, without { } % ? # ; and dot segments");
                     }

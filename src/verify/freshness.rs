@@ -20,7 +20,10 @@ pub(super) fn check(
     };
     if created > now.saturating_add(clock_skew) {
         let ahead = created.saturating_sub(now);
-        let detail = format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed");
+        // The mistake that many clients begin with.
+        let hint = if created / 1000 >= now / 2 { "; it looks like milliseconds" } else { "" };
+        let detail =
+            format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed{hint}");
         return Err(Denial::new(Code::ProofFromFuture, detail));
     }
     if now > created.saturating_add(requirement.longest_acceptance()) {

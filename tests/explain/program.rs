@@ -178,12 +178,16 @@ fn the_time_is_said_and_why() {
     assert_eq!((&now["time"]["why"], &now["decision"]["code"]), (&"now".into(), &"proof-too-old".into()));
     let told = run_with(folder.path(), &BODY, &curl(&transfer));
     assert!(text(&told).contains("ask with --at signed"), "{}", text(&told));
+    assert!(now["time"].get("code_now").is_none(), "{now}");
+    assert_eq!(story(&["--at", "signed"])["time"]["code_now"], "proof-too-old");
+    let told = run_with(folder.path(), &[&BODY[..], &["--at", "signed"]].concat(), &curl(&transfer));
+    assert!(text(&told).contains("✗ now it would be denied: proof-too-old"), "{}", text(&told));
     let url = ["--url", "https://bank.example/rates/eur", "--at"];
-    for (wrong, said) in [("soon", "expected seconds since 1970"), ("signed", "no proof says")] {
-        let told = run(folder.path(), &[&url[..], &[wrong]].concat());
-        assert_eq!(told.status.code(), Some(64));
-        assert!(String::from_utf8_lossy(&told.stderr).contains(said), "{told:?}");
-    }
+    let told = run(folder.path(), &[&url[..], &["signed"]].concat());
+    assert!(text(&told).contains("now, since no proof says when it was created"), "{}", text(&told));
+    let told = run(folder.path(), &[&url[..], &["soon"]].concat());
+    assert_eq!(told.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("expected seconds since 1970"), "{told:?}");
 }
 
 #[test]

@@ -29,7 +29,10 @@ fn matches(policies: &Policies, target: &str) -> bool {
 fn literal() -> impl Strategy<Value = String> {
     prop::collection::vec("[ab]{1,2}|[a-z0-9._~!$&'()*+,=:@-]{1,6}", 1..4)
         .prop_filter("a dot segment is not a pattern", |segments| {
-            segments.iter().all(|segment| segment != "." && segment != "..")
+            let is_literal = |segment: &String| {
+                !matches!(&**segment, "." | ".." | "*" | "**") && !segment.starts_with(':')
+            };
+            segments.iter().all(is_literal)
         })
         .prop_map(|segments| format!("/{}", segments.join("/")))
 }

@@ -48,7 +48,8 @@ pub(super) fn compile(source: &str, path: Option<&PathPattern>) -> Result<(Node,
                 at: offset_of(source, error.pos),
                 message: plain(&error.msg),
             };
-            errors.errors.into_iter().map(mistake).collect::<Vec<_>>()
+            // After the first, the parser is no longer where the writer was.
+            errors.errors.into_iter().take(1).map(mistake).collect::<Vec<_>>()
         })?;
     let mut compiler = Compiler {
         source,
@@ -73,7 +74,12 @@ fn plain(message: &str) -> String {
     }
     let message = message.trim_start_matches("Syntax error: ");
     let message = message.split(" expecting ").next().unwrap_or(message);
-    message.replace("'<EOF>'", "end of the condition").replace("mismatched input", "unexpected")
+    let meant = [("'='", "=="), ("'= '", "=="), ("'and'", "&&"), ("'or'", "||"), ("'not'", "!")];
+    let meant = meant.into_iter().find(|(found, _)| message.contains(found));
+    let hint = meant.map_or(String::new(), |(_, meant)| format!(": did you mean {meant}?"));
+    let message =
+        message.replace("'<EOF>'", "end of the condition").replace("mismatched input", "unexpected");
+    message.replace("token recognition error at:", "unexpected") + &hint
 }
 
 /// The offset of a line and a column, both counted from one.

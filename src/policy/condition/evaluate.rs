@@ -387,7 +387,10 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
 fn compare(node: &Node, order: Order, one: &Value<'_>, two: &Value<'_>) -> Result<bool> {
     let ordering = match (one, two) {
         (Value::Number(one), Value::Number(two)) => one.cmp(two),
-        (Value::String(one), Value::String(two)) => one.cmp(two),
+        // "9" is more than "10000" to whoever compares texts.
+        (Value::String(_), Value::String(_)) => {
+            return Err(no_value(node, "strings have no order: double(…) makes a number of one"));
+        }
         (one, two) => return Err(incomparable(node, one, two)),
     };
     Ok(match order {

@@ -161,7 +161,10 @@ fn equal(compiler: &mut Compiler<'_>, at: u32, one: Typed, two: Typed) -> Result
 }
 
 fn order(compiler: &mut Compiler<'_>, at: u32, order: Order, one: Typed, two: Typed) -> Typed {
-    let comparable = |of: &Type| matches!(of, Type::Dyn | Type::Number | Type::String);
+    if one.1 == Type::String && two.1.may_be(&one.1) || two.1 == Type::String && one.1 == Type::Dyn {
+        return compiler.mistake(at, "strings have no order: double(…) makes a number of one");
+    }
+    let comparable = |of: &Type| matches!(of, Type::Dyn | Type::Number);
     if !comparable(&one.1) || !comparable(&two.1) || !one.1.may_be(&two.1) {
         return compiler.mistake(at, format!("cannot compare {} with {}", one.1, two.1));
     }
