@@ -84,8 +84,8 @@ pub struct Policy {
     /// Whether whoever submits the request may be one of those who approve it.
     #[serde(default)]
     pub submitter: Submitter,
-    /// `observe` decides, records and marks, but denies nothing: where it would, the first policy below that enforces
-    /// decides, and where there is none, the request passes.
+    /// `observe` denies nothing, and opens nothing: the first policy below that enforces decides, whatever this one would
+    /// say. Where there is none, this one decides, and what it would deny passes, marked.
     #[serde(default)]
     pub mode: Mode,
     /// Fields that the backend trusts: denied when they are present and not covered by every proof.
