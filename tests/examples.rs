@@ -232,7 +232,7 @@ async fn every_example_answers_as_it_says() {
         let asked: BTreeSet<String> = example.requests.iter().map(|case| case.relay.clone()).collect();
         assert_eq!(configurations, asked, "{name}: configurations, and those that the requests are for");
         for configuration in configurations {
-            let checked = run(people.folder(), &["config", "check", &configuration]);
+            let checked = run(people.folder(), &["config", "check", "--strict", &configuration]);
             let printed = stdout(&checked);
             assert!(
                 printed.starts_with(&format!("{configuration}: sound: ")),
@@ -289,17 +289,20 @@ fn what_the_readme_of_every_example_shows_is_what_happens() {
         let port = shell::free_port();
         let at = format!("proof-messenger-relay check --relay http://127.0.0.1:{port}");
         let mut script = shell::preamble();
+        // Once it runs in the background, it listens before anything else happens.
+        let background = format!("&\nlistens {port}\n");
         writeln!(script, "export PROOF_MESSENGER_LISTEN=127.0.0.1:{port}").unwrap();
         for (position, step) in steps.iter().enumerate() {
-            let commands = step.commands.replace("proof-messenger-relay check", &at);
+            let commands =
+                step.commands.replace("proof-messenger-relay check", &at).replace("&\n", &background);
             // A check that is denied ends with 1, and a check of the configuration that fails with 64.
             let denied = step.printed.first().is_some_and(|line| line.starts_with("denied"));
             let ends = if denied { " && exit 1 || test $? = 1" } else { "" };
             writeln!(script, "echo '=== {position}'\n{}{ends}", commands.trim_end()).unwrap();
-            if commands.trim_end().ends_with('&') {
-                writeln!(script, "listens {port}").unwrap();
-            }
         }
+        // Nothing is left running that would be in the way of the next example.
+        let ended = "for _ in $(seq 600); do test -z \"$(jobs -rp)\" && exit; sleep 0.05; done; exit 1";
+        writeln!(script, "{ended}").unwrap();
         let output =
             Command::new("bash").arg("-c").arg(&script).current_dir(people.folder()).output().unwrap();
         shell::assert_printed(&steps, &output);

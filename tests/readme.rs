@@ -10,9 +10,10 @@ use proof_messenger_relay::policy::{Condition, PathPattern};
 use serde_json::json;
 
 use crate::support::ask::{Ask, code};
+use crate::support::program::{run, stderr};
 use crate::support::relay::Relay;
 use crate::support::shell;
-use crate::support::signer::Signer;
+use crate::support::signer::{Signer, trust_store};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -114,7 +115,15 @@ async fn the_example_of_approvals_asks_for_a_clerk_and_two_managers() {
     let policies = example.split_once("```").unwrap().0;
     let person = |name: &str, role: &str| Signer::ed25519(name).with(json!({"roles": [role]}));
     let (clara, mona, max) = (person("clara", "clerk"), person("mona", "manager"), person("max", "manager"));
-    let relay = Relay::start(policies, &[&clara, &mona, &max]).await;
+    let people = [&clara, &mona, &max];
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!("keys: [{{file: people.jwks.json}}]\n{policies}");
+    std::fs::write(folder.path().join("relay.yaml"), settings).unwrap();
+    std::fs::write(folder.path().join("people.jwks.json"), trust_store(&people).to_string()).unwrap();
+    let checked = run(folder.path(), &["config", "check", "--strict", "relay.yaml"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+
+    let relay = Relay::start(policies, &people).await;
     for (amount, signers, allowed_by, refused_with) in [
         ("25000", &[&clara, &mona, &max][..], "large-transfers", ""),
         ("25000", &[&clara, &mona], "", "approvals-insufficient"),
@@ -122,8 +131,11 @@ async fn the_example_of_approvals_asks_for_a_clerk_and_two_managers() {
         ("10000", &[&mona], "", "signer-not-permitted"),
         ("\"25000\"", &[&clara, &mona, &max], "", "condition-failed"),
     ] {
-        let transfer = Ask::post("/transfers/7", format!(r#"{{"amount": {amount}}}"#).as_bytes());
-        let signed = signers.iter().fold(transfer, |transfer, signer| transfer.signed(signer));
+        let transfer = Ask::post("/transfers/7", format!(r#"{{"amount": {amount}}}"#).as_bytes())
+            .header("content-type", "application/json");
+        let cover = ["@method", "@target-uri", "content-type", "content-digest"];
+        let signed =
+            signers.iter().fold(transfer, |transfer, signer| transfer.signed_covering(signer, &cover));
         let answer = signed.of(&relay).await;
         let policy = if answer.allowed { answer.metadata["policy"].as_str() } else { "" };
         assert_eq!((policy, code(&answer)), (allowed_by, refused_with), "{amount}");

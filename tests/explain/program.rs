@@ -272,10 +272,15 @@ fn the_readme_shows_what_is_told() {
     std::fs::write(folder.path().join("sent.txt"), sent).unwrap();
     std::fs::write(folder.path().join("base.txt"), base).unwrap();
     // What a reader types, but for curl itself.
-    let command = commands.lines().find(|line| line.contains(" explain ")).unwrap();
+    let mut commands = commands.lines().filter(|line| line.contains(" explain "));
+    let [now, signed] = [commands.next().unwrap(), commands.next().unwrap()];
+    assert_eq!(format!("{now} --at signed"), signed);
+    let too_old = "  ✗ denied: proof-too-old, by the policy transfers, status 401\n";
     let program = env!("CARGO_BIN_EXE_proof-messenger-relay");
-    let command = command.replace("proof-messenger-relay", program);
-    for (arguments, shown) in [("", refused), (" --base base.txt", compared)] {
+    for (command, arguments, shown) in
+        [(now, "", too_old), (signed, "", refused), (signed, " --base base.txt", compared)]
+    {
+        let command = command.replace("proof-messenger-relay", program);
         let told = Command::new("bash")
             .args(["-c", &format!("{command}{arguments}")])
             .current_dir(folder.path())
