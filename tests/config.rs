@@ -241,6 +241,10 @@ fn settings_that_contradict_each_other_are_refused() {
         ("proof: {body: free}, approvals: [{role: a}]", "expected bound: approvals would be for any body"),
         ("proof: {query: free}, approvals: [{role: a}]", "expected bound: approvals would be for any query"),
         (
+            "proof: {cover: [\"@method\", content-digest]}, approvals: [{role: a}]",
+            "expected @method and @target-uri as well: approvals would be for any resource",
+        ),
+        (
             "approvals: [{count: 9}, {count: 7}], submitter: excluded",
             "expected at most 16 proofs (limits.labels), but found 17",
         ),

@@ -167,7 +167,7 @@ async fn conditions_are_what_the_table_says() {
         let found = if answer.allowed { answer.metadata["policy"].as_str() } else { "denied" };
         assert_eq!(found, expected, "{condition}: {}", answer.body);
     }
-    assert_eq!(rows, 8);
+    assert_eq!(rows, 9);
 }
 
 #[test]

@@ -119,6 +119,18 @@ impl<'d> Check<'d> {
                 self.problem(policy, pointer, format!("expected bound: approvals would be for any {what}"));
             }
         }
+        let cover = policy.at("/proof/cover").and_then(Value::as_array);
+        let covers = |names: &[&str]| {
+            cover.is_none_or(|cover| {
+                let name =
+                    |component: &Value| component.as_str().map(|name| name.trim_matches('"').to_owned());
+                cover.iter().filter_map(name).any(|name| names.contains(&name.as_str()))
+            })
+        };
+        if !covers(&["@method"]) || !covers(&["@target-uri", "@request-target", "@path"]) {
+            let message = "expected @method and @target-uri as well: approvals would be for any resource";
+            self.problem(policy, "/proof/cover", message);
+        }
         let count = |approval: &Value| approval.get("count").map_or(Some(1), Value::as_u64);
         let approvals = approvals.iter().filter_map(count).fold(0, u64::saturating_add);
         let excluded = u64::from(policy.text("/submitter") == Some("excluded"));

@@ -319,7 +319,8 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     pub nonce_bytes: usize,
     /// Steps that the conditions may take for one request, together: one for each operator, name and number, for each element that
-    /// a macro looks at, and for each 64 bytes of text. Above that the request is denied.
+    /// a macro looks at, and for each 64 bytes of text. A body that they look into may have as many values. Above that the
+    /// request is denied.
     #[schemars(range(min = 1))]
     pub condition_steps: usize,
     /// Checks in flight. Above that the answer is `overloaded` at once.

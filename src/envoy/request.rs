@@ -13,6 +13,9 @@ pub(super) const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 /// The route's choice of policy, in `context_extensions`.
 const ROUTE_POLICY: &str = "proof-policy";
 
+/// The methods that HTTP defines (RFC 9110 §9.3, RFC 5789 §2).
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
 /// The check is not about an HTTP request: whoever asks is misconfigured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the check has no attributes.request.http")]
@@ -144,6 +147,11 @@ fn check_attributes(http: &HttpRequest, encoding: Encoding, limits: &Limits) -> 
     if bytes > limits.header_bytes {
         return Err(malformed(format!("a target of {bytes} bytes, more than {}", limits.header_bytes)));
     }
+    // Methods are case-sensitive, and policies compare them so. Some frameworks make POST of post all the same.
+    let is_misspelt = |known: &&str| known.eq_ignore_ascii_case(&http.method) && **known != *http.method;
+    if METHODS.iter().any(is_misspelt) {
+        return Err(malformed("the method is written in another case than its standard has it"));
+    }
     // On cleartext HTTP/2 the scheme is whatever the client wrote.
     if !matches!(http.scheme.as_str(), "http" | "https") {
         return Err(malformed("the scheme is neither http nor https"));
@@ -175,6 +183,10 @@ fn is_authority(authority: &str) -> bool {
         _ => (authority, None),
     };
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    // A host with a dot at its end is the same to DNS and to many backends, and another one to policies.
+    if host.ends_with('.') {
+        return false;
+    }
     let host_is_valid = match literal {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {

@@ -3,8 +3,8 @@
 use crate::denial::{Code, Denial, quoted};
 use crate::request::{Encoding, Fields, is_same_to_backends};
 
-/// Fields that tell some frameworks to take another method or path than the request line has. Unless they are signed,
-/// they never reach a backend: the policy was chosen by the request line.
+/// Fields that tell some frameworks to take another method or path than the request line has. The policy was chosen by
+/// the request line, so they never reach a backend, unless the policy protects them by name.
 const OVERRIDES: [&str; 5] =
     ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 
@@ -37,20 +37,20 @@ impl Protect {
         fields: &Fields<'_>,
         covered: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Denial> {
+        // Whoever signs a request can sign such a field too: only the policy can know that it means what it says.
+        let is_named = |name: &str| self.fields.iter().any(|field| is_same_to_backends(field, name));
         let overrides = |name: &&str| OVERRIDES.iter().any(|field| is_same_to_backends(field, name));
         let mut remove: Vec<String> = fields
             .names()
             .filter(|name| name.starts_with('x'))
             .filter(overrides)
-            .filter(|name| !covered(name))
+            .filter(|name| !is_named(name))
             .map(Into::into)
             .collect();
         if self.fields.is_empty() {
             return Ok(remove);
         }
-        for name in
-            fields.names().filter(|name| self.fields.iter().any(|field| is_same_to_backends(field, name)))
-        {
+        for name in fields.names().filter(|name| is_named(name)) {
             let problem = if !covered(name) {
                 "is not covered by every proof"
             } else if fields.is_one_line(name) {

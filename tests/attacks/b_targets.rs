@@ -171,7 +171,9 @@ async fn b13_authority_in_another_spelling() {
     for other in ["bank.example:80", "bank.example:8443"] {
         denies(&relay, &at("bank.example", other), "signature-invalid").await;
     }
-    for elsewhere in ["evil.example", "bank.example.", "sub.bank.example", "xbank.example", "[2001:db8::2]"] {
+    // To many backends it is the host without its dot.
+    denies(&relay, &at("bank.example.", "bank.example."), "request-malformed").await;
+    for elsewhere in ["evil.example", "sub.bank.example", "xbank.example", "[2001:db8::2]"] {
         denies(&relay, &at(elsewhere, elsewhere), "no-policy").await;
     }
     for impossible in [
@@ -278,7 +280,7 @@ async fn b15_method_in_another_case() {
     posted.method = "POST".to_owned();
     denies(&relay, &posted, "signature-invalid").await;
     let lower = Ask::new("post", "/posts").header("content-length", "0").signed(&alice);
-    denies(&relay, &lower, "no-policy").await;
+    denies(&relay, &lower, "request-malformed").await;
     passes(&relay, &Ask::new("POST", "/posts").header("content-length", "0").signed(&alice)).await;
 }
 

@@ -143,16 +143,26 @@ async fn c10_twin_of_a_required_field() {
 #[tokio::test]
 async fn c8_header_that_overrides_the_request_line() {
     let alice = Signer::ed25519("alice");
-    let settings = "policies: [{name: open, match: {path: /open}, proof: none}, {name: signed, match: {}}]";
+    let settings = "policies:
+  - {name: open, match: {path: /open}, proof: none}
+  - name: named
+    match: {path: /named}
+    protect: [x-http-method-override, x-original-url, x_method.override]
+  - {name: signed, match: {}}";
     let relay = Relay::start(settings, &[&alice]).await;
     for name in ["x-http-method-override", "x-original-url", "x_method.override"] {
         for honest in [Ask::get("/open"), Ask::get("/").signed(&alice)] {
             let answer = ask(&relay, honest.header(name, "DELETE").check_request()).await;
             assert!(answer.allowed && answer.removed == [name], "{answer:?}");
         }
-        let signed = Ask::get("/").header(name, "DELETE");
-        let signed = signed.signed_as(&alice, &signing("alice", &["@method", "@target-uri", name]));
-        let answer = ask(&relay, signed.check_request()).await;
+        // Whoever signs a POST can sign that it is to be a DELETE.
+        let signed = |path| {
+            let signing = signing("alice", &["@method", "@target-uri", name]);
+            Ask::get(path).header(name, "DELETE").signed_as(&alice, &signing)
+        };
+        let answer = ask(&relay, signed("/").check_request()).await;
+        assert!(answer.allowed && answer.removed == [name], "{answer:?}");
+        let answer = ask(&relay, signed("/named").check_request()).await;
         assert!(answer.allowed && answer.removed.is_empty(), "{answer:?}");
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Evaluation<'e, 'f, 'v> {
     /// What is left to spend: one for each step, and one for each piece of a text that a step goes through.
     pub(super) budget: usize,
     pub(super) variables: Vec<Value<'v>>,
+    /// How many values a body may have.
+    pub(super) values: usize,
 }
 
 /// How much text one step goes through.
@@ -149,7 +151,7 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
             Fact::PathParameter { position, rest } => text(target.path().text(position, rest), "the path"),
             Fact::Query => Ok(Value::Query),
             Fact::Headers => Ok(Value::Headers),
-            Fact::Body => self.facts.body().map_err(Failure::Denied),
+            Fact::Body => self.facts.body(self.values).map_err(Failure::Denied),
             Fact::SourceAddress => {
                 text(request.source.address.map(Cow::Borrowed), "the address of the client")
             }
@@ -174,8 +176,8 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
             }
             Value::Object(object) => match object.get(name) {
                 Ok(member) => Ok(member.cloned()),
-                Err(Twin) => {
-                    let why = format!("some parsers take a member in another case for {}", quoted(name));
+                Err(Twin(twin)) => {
+                    let why = format!("some parsers take the member {} for {}", quoted(&twin), quoted(name));
                     Err(no_value(node, why))
                 }
             },
@@ -239,7 +241,7 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
                 for (name, value) in one.iter() {
                     equal &= match two.get(name) {
                         Ok(Some(other)) => self.equal(node, value, other)?,
-                        Ok(None) | Err(Twin) => false,
+                        Ok(None) | Err(Twin(_)) => false,
                     };
                 }
                 Ok(equal)

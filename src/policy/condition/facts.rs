@@ -49,8 +49,8 @@ impl<'a> Facts<'a> {
         self.spent.fetch_add(steps, Ordering::Relaxed);
     }
 
-    /// The body, read when the first condition asks for it.
-    pub(super) fn body(&self) -> Result<Value<'a>, Denial> {
+    /// The body, read when the first condition asks for it: of so many values at most.
+    pub(super) fn body(&self, most: usize) -> Result<Value<'a>, Denial> {
         let read = || {
             let body = self.request.body.bytes()?;
             if body.is_empty() {
@@ -58,7 +58,7 @@ impl<'a> Facts<'a> {
                 return Err(Denial::new(Code::ConditionFailed, detail));
             }
             media_type::check(&self.request.fields)?;
-            json::parse(body)
+            json::parse(body, most)
         };
         self.body.get_or_init(read).clone()
     }
@@ -88,24 +88,47 @@ impl<'a> Facts<'a> {
     }
 
     /// The value of a query parameter, if there is one.
+    ///
+    /// Backends differ in what a name is: PHP leaves spaces out in front, ends a name at a NUL, and makes `_` of dots and
+    /// spaces; many read brackets as structure; some do not tell cases apart. So every name in the query has to be one
+    /// that all of them read alike.
     pub(super) fn query_parameter(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
         let query = self.request.query().unwrap_or_default();
-        // To some servers it separates parameters as & does.
+        let doubt = |what: &str| Err(format!("two servers could read the query differently: {what}"));
         if query.contains(';') {
-            return Err("two servers could read the query differently: it contains ;".into());
+            return doubt("it contains ;");
         }
-        let mut values =
-            form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        let Some((known, value)) = values.next() else { return Ok(None) };
-        if values.next().is_some() || known != name {
-            return Err(format!("the query has {name} more than once, or in another case"));
+        if !are_escapes(query) {
+            return doubt("it contains a % that is no escape");
         }
+        let mut found = None;
+        for (known, value) in form_urlencoded::parse(query.as_bytes()) {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            if !known.bytes().all(is_plain) {
+                return doubt(&format!("it has the name {}", quoted(&known)));
+            }
+            if !known.eq_ignore_ascii_case(name) && !is_same_to_backends(&known, name) {
+                continue;
+            }
+            if known != name || found.is_some() {
+                return doubt(&format!("it has {} more than once, or in another spelling", quoted(name)));
+            }
+            found = Some(value);
+        }
+        let Some(value) = found else { return Ok(None) };
         // What is not UTF-8 decodes to this character, and two queries would look alike.
         if value.contains(char::REPLACEMENT_CHARACTER) {
             return Err(format!("the query parameter {name} is not UTF-8"));
         }
         Ok(Some(value))
     }
+}
+
+/// Whether every `%` begins an escape (RFC 3986 §2.1).
+fn are_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| {
+        after.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 /// Who signed, as conditions see it.
@@ -120,12 +143,9 @@ pub(super) fn signers<'v>(verified: &Verified<'_>) -> Value<'v> {
             ("created", Value::Number(Decimal::from(i128::from(proof.created())))),
         ];
         members.extend(proof.proof().parameters().tag.as_deref().map(|tag| ("tag", string(tag))));
-        let mut object = Object::default();
-        for (name, value) in members {
-            // The names differ.
-            let _ = object.insert(Cow::Borrowed(name), value);
-        }
-        Value::Object(Arc::new(object))
+        let members = members.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
+        // The names differ.
+        Value::Object(Arc::new(Object::new(members).unwrap_or_default()))
     };
     Value::List(Arc::new(verified.proofs().iter().map(signer).collect()))
 }

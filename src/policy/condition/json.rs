@@ -4,14 +4,14 @@
 //! that stands twice, a number that a double cannot hold, a byte order mark, text after the value.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::decimal::{Decimal, survives_double};
-use super::value::{Object, Value};
+use super::value::{Object, Twin, Value};
 use crate::denial::{Code, Denial, quoted};
 
 /// How deep lists and objects may nest.
@@ -21,12 +21,13 @@ const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// `body-ambiguous` where two parsers could read it differently, `condition-failed` where it is no JSON.
-pub(super) fn parse(body: &[u8]) -> Result<Value<'_>, Denial> {
+pub(super) fn parse(body: &[u8], most: usize) -> Result<Value<'_>, Denial> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(ambiguous("it begins with a byte order mark"));
     }
     let text = std::str::from_utf8(body).map_err(|_| ambiguous("it is not UTF-8"))?;
-    let reading = Reading { numbers: RefCell::new(Numbers(text)), problem: RefCell::new(None) };
+    let reading =
+        Reading { numbers: RefCell::new(Numbers(text)), left: Cell::new(most), problem: RefCell::new(None) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Seed { reading: &reading, depth: 0 }.deserialize(&mut deserializer);
     if let Some(problem) = reading.problem.into_inner() {
@@ -54,6 +55,8 @@ pub(super) fn ambiguous(reason: &str) -> Denial {
 
 struct Reading<'v> {
     numbers: RefCell<Numbers<'v>>,
+    /// How many values may still come. Each takes memory many times its text: a body may come from anybody.
+    left: Cell<usize>,
     problem: RefCell<Option<Denial>>,
 }
 
@@ -126,6 +129,13 @@ impl<'v> DeserializeSeed<'v> for Seed<'_, 'v> {
     type Value = Value<'v>;
 
     fn deserialize<D: serde::Deserializer<'v>>(self, deserializer: D) -> Result<Value<'v>, D::Error> {
+        let Some(left) = self.reading.left.get().checked_sub(1) else {
+            let detail = "the policy's condition costs too much to evaluate: the body has too many values";
+            let denial =
+                Denial::new(Code::ConditionFailed, detail).with_particulars("limits.condition_steps");
+            return Err(self.reading.refuse(denial));
+        };
+        self.reading.left.set(left);
         deserializer.deserialize_any(self)
     }
 }
@@ -174,17 +184,19 @@ impl<'v> Visitor<'v> for Seed<'_, 'v> {
     }
 
     fn visit_map<A: MapAccess<'v>>(self, mut members: A) -> Result<Value<'v>, A::Error> {
-        let mut object = Object::default();
+        let mut read = Vec::new();
         while let Some(Name(name)) = members.next_key_seed(NameSeed)? {
-            let shown = name.clone();
             let value = members.next_value_seed(self.inner()?)?;
-            if object.insert(name, value).is_err() {
-                let shown = quoted(&shown);
-                let reason = format!("the member {shown} stands twice, or once more in another case");
-                return Err(self.reading.refuse(ambiguous(&reason)));
+            read.push((name, value));
+        }
+        match Object::new(read) {
+            Ok(object) => Ok(Value::Object(Arc::new(object))),
+            Err(Twin(name)) => {
+                let name = quoted(&name);
+                let reason = format!("the member {name} stands twice, or once more in another spelling");
+                Err(self.reading.refuse(ambiguous(&reason)))
             }
         }
-        Ok(Value::Object(Arc::new(object)))
     }
 }
 

@@ -30,18 +30,28 @@ pub(super) fn check(fields: &Fields<'_>) -> Result<(), Denial> {
     }
     let text = String::from_utf8_lossy(line).to_ascii_lowercase();
     let mut parts = text.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
-    let is_json = media_type == "application/json"
-        || media_type.strip_prefix("application/").is_some_and(|subtype| subtype.ends_with("+json"));
-    if !is_json || media_type.contains(',') {
+    if !is_json(parts.next().unwrap_or_default()) {
         let detail = "the policy looks into the body, and content-type does not say that it is JSON";
         return Err(Denial::new(Code::ConditionFailed, detail));
     }
-    // RFC 8259 §11 defines no charset, and yet some backends decode by it.
-    let mut charsets =
-        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim() == "charset");
-    if !charsets.all(|(_, charset)| matches!(charset.trim().trim_matches('"'), "utf-8" | "utf8")) {
-        return Err(ambiguous("content-type names another charset than UTF-8"));
+    // RFC 8259 §11 defines no charset, and yet some backends decode by it, also where it is spelt as RFC 2231 has it:
+    // charset*=utf-8''utf-7.
+    let is_plain = |parameter: &str| match parameter.split_once('=') {
+        Some(("charset", charset)) => matches!(charset.trim_matches('"'), "utf-8" | "utf8"),
+        _ => !parameter.contains("charset") && !parameter.contains('*'),
+    };
+    if !parts.all(is_plain) {
+        return Err(ambiguous("content-type names another charset than UTF-8, or in another way"));
     }
     Ok(())
+}
+
+/// Whether the media type is JSON (RFC 8259 §11, RFC 6839 §3.1) to everybody: some backends take what begins like a form
+/// for one, and end the type at a space.
+fn is_json(media_type: &str) -> bool {
+    let Some(subtype) = media_type.strip_prefix("application/") else { return false };
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    subtype.bytes().all(is_token)
+        && (subtype == "json" || subtype.ends_with("+json"))
+        && !subtype.starts_with("x-www-form-urlencoded")
 }

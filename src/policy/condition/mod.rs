@@ -68,7 +68,8 @@ impl Condition {
         &self.reads
     }
 
-    /// Whether the condition holds. `budget` is how many steps all evaluations over these facts may take together.
+    /// Whether the condition holds. `budget` is how many steps all evaluations over these facts may take together, and how
+    /// many values a body may have that is looked into.
     ///
     /// # Errors
     /// `condition-failed` where it cannot be evaluated; `body-ambiguous`, `body-truncated` and `body-unavailable` where it
@@ -81,7 +82,8 @@ impl Condition {
     ) -> Result<bool, Denial> {
         let signers = verified.map(facts::signers);
         let left = budget.saturating_sub(facts.spent());
-        let mut evaluation = Evaluation { facts, signers, budget: left, variables: Vec::new() };
+        let mut evaluation =
+            Evaluation { facts, signers, budget: left, variables: Vec::new(), values: budget };
         let truth = evaluation.truth(&self.root);
         facts.spend(left - evaluation.budget);
         truth.map_err(|failure| match failure {

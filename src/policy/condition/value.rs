@@ -1,7 +1,6 @@
 //! The values that conditions are about.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::decimal::Decimal;
@@ -37,29 +36,39 @@ impl Value<'_> {
     }
 }
 
-/// The members of an object.
+/// The members of an object: by folded name, each with its own, in the order of the folded ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Object<'v> {
-    /// By folded name, each with its own.
-    members: HashMap<Cow<'v, str>, (Cow<'v, str>, Value<'v>)>,
+pub(super) struct Object<'v>(Box<[Member<'v>]>);
+
+#[derive(Debug, Clone)]
+struct Member<'v> {
+    folded: Cow<'v, str>,
+    name: Cow<'v, str>,
+    value: Value<'v>,
 }
 
-/// The object has a member whose name differs in the case of letters only.
+/// The object has a member whose name is the same, or to some parsers is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Twin;
+pub(super) struct Twin<'v>(pub(super) Cow<'v, str>);
 
 impl<'v> Object<'v> {
     /// # Errors
-    /// Where there is a member of that name already. Some parsers do not tell upper case from lower case in names, and
-    /// keep the last of two: to them `amount` and `Amount` are one member.
-    pub(super) fn insert(&mut self, name: Cow<'v, str>, value: Value<'v>) -> Result<(), Twin> {
-        let folded = match folded(&name) {
-            Cow::Borrowed(_) => name.clone(),
-            Cow::Owned(folded) => Cow::Owned(folded),
+    /// A name that stands twice. Some parsers do not tell upper case from lower case in names, and keep the last of two:
+    /// to them `amount` and `Amount` are one member.
+    pub(super) fn new(members: Vec<(Cow<'v, str>, Value<'v>)>) -> Result<Self, Twin<'v>> {
+        let fold = |(name, value): (Cow<'v, str>, Value<'v>)| {
+            let folded = match folded(&name) {
+                Cow::Borrowed(_) => name.clone(),
+                Cow::Owned(folded) => Cow::Owned(folded),
+            };
+            Member { folded, name, value }
         };
-        match self.members.insert(folded, (name, value)) {
-            None => Ok(()),
-            Some(_) => Err(Twin),
+        let mut members: Box<[Member<'v>]> = members.into_iter().map(fold).collect();
+        members.sort_unstable_by(|one, two| one.folded.cmp(&two.folded));
+        let is_twin = |pair: &&[Member<'v>]| matches!(pair, [one, two] if one.folded == two.folded);
+        match members.windows(2).find(is_twin).and_then(<[_]>::first) {
+            Some(twin) => Err(Twin(twin.name.clone())),
+            None => Ok(Self(members)),
         }
     }
 
@@ -67,30 +76,32 @@ impl<'v> Object<'v> {
     ///
     /// # Errors
     /// Where there is one that only some parsers would take for it: whether it is there is then in doubt.
-    pub(super) fn get(&self, name: &str) -> Result<Option<&Value<'v>>, Twin> {
-        match self.members.get(&*folded(name)) {
+    pub(super) fn get(&self, name: &str) -> Result<Option<&Value<'v>>, Twin<'v>> {
+        let folded = folded(name);
+        let found = self.0.binary_search_by(|member| (*member.folded).cmp(&*folded));
+        match found.ok().and_then(|at| self.0.get(at)) {
             None => Ok(None),
-            Some((known, value)) if known == name => Ok(Some(value)),
-            Some(_) => Err(Twin),
+            Some(member) if member.name == name => Ok(Some(&member.value)),
+            Some(member) => Err(Twin(member.name.clone())),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.members.len()
+        self.0.len()
     }
 
-    /// The names and values, in no order.
+    /// The names and values, in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value<'v>)> {
-        self.members.values().map(|(name, value)| (&**name, value))
+        self.0.iter().map(|member| (&*member.name, &member.value))
     }
 }
 
-/// The name as it is to parsers that do not tell cases apart. Unicode has letters that fold into ASCII: `ſ` is an `s`.
+/// The name as it is to parsers that tell neither cases nor spellings apart. Unicode has letters that fold into ASCII: `ſ`
+/// is an `s`, and to Java `İ` is an `i`. Protobuf's JSON reads `transfer_amount` and `transferAmount` as one field.
 fn folded(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        Cow::Borrowed(name)
-    } else {
-        let upper = name.chars().flat_map(char::to_uppercase);
-        Cow::Owned(upper.flat_map(char::to_lowercase).collect())
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase() && byte != b'_') {
+        return Cow::Borrowed(name);
     }
+    let letters = name.chars().filter(|c| *c != '_').map(|c| if c == 'İ' { 'i' } else { c });
+    Cow::Owned(letters.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
 }
