@@ -132,7 +132,7 @@ rules! {
         gain "The route is chosen again after the decision: a request can reach a backend that its policy was not chosen for."
         fix "Leave clear_route_cache out."
     PathAmbiguous Error "path-ambiguous"
-        gain "The relay refuses such paths, but wherever it is not asked, /public/../transfers is a way around it."
+        gain "The relay refuses such paths, but wherever it is not asked, /public/../transfers or //transfers is a way around it."
         fix "Refuse such paths by the first route of each virtual host, or set normalize_path and merge_slashes; and set path_with_escaped_slashes_action: REJECT_REQUEST."
     RewrittenBefore Error "rewritten-before"
         gain "The relay checks something else than the client signed: who steers this filter steers what is proven."

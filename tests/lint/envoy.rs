@@ -49,6 +49,15 @@ const NOTHING: &str = "policies: [{name: open, match: {}, proof: none}]";
 const ROUTE: &str = "              - match: {prefix: /}\n";
 const FILTER: &str = "              stat_prefix: relay\n";
 
+const ROUTER: &str = "          - name: envoy.filters.http.router\n";
+/// A filter behind ext_authz.
+const FORGING: &str = r#"          - name: envoy.filters.http.header_mutation
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations: [{append: {header: {key: x-proof-status, value: verified}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}]
+"#;
+
 /// Each change with the rule that finds it: with it, a client that signs nothing tells the backend that it is verified.
 fn changes() -> Vec<(&'static str, &'static str, Edit)> {
     let filter = |setting: &str| (FILTER, format!("{FILTER}              {setting}\n"));
@@ -84,6 +93,7 @@ fn changes() -> Vec<(&'static str, &'static str, Edit)> {
                 ),
             ),
         ),
+        ("forged-header", NOTHING, (ROUTER, format!("{FORGING}{ROUTER}"))),
     ]
 }
 
