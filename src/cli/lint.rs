@@ -41,6 +41,12 @@ pub(super) fn run(LintArgs { files, allow, json }: LintArgs) -> Result<(), Failu
     } else {
         reports.iter().for_each(print_text);
     }
+    // Not on standard output, where scripts expect findings.
+    for report in &reports {
+        if let Some(ignored) = report.ignored() {
+            eprintln!("{}: {ignored}", report.name);
+        }
+    }
     match reports.iter().any(|report| report.errors().next().is_some()) {
         true => Err(Failure::Failed(String::new())),
         false => Ok(()),

@@ -71,15 +71,4 @@ impl<'a> Linter<'a> {
             self.report(rule, &node, format!("expected {}: false, but found {}", node.key(), node.shown()));
         }
     }
-
-    /// A duration that should be stated.
-    pub(super) fn timeout(&mut self, service: &Node<'a>, default: &str) {
-        if service.get("timeout").is_none() {
-            self.report(
-                Rule::NoTimeout,
-                service,
-                format!("expected a timeout, but found none: it is {default}"),
-            );
-        }
-    }
 }

@@ -41,7 +41,16 @@ impl<'a> Linter<'a> {
         }
         if node.get("filter_chains").is_some() {
             self.understands("listener", node);
+            let within = std::mem::replace(&mut self.internal, node.get("internal_listener").is_some());
+            self.listener(node);
+            self.inside(node);
+            self.internal = within;
+        } else {
+            self.inside(node);
         }
+    }
+
+    fn inside(&mut self, node: &Node<'a>) {
         for item in node.items() {
             self.envoy(&item);
         }
@@ -54,16 +63,12 @@ impl<'a> Linter<'a> {
     pub(super) fn connection_manager(&mut self, manager: &Node<'a>, extent: Extent) {
         let filters = manager.list("http_filters");
         // Where one speaks gRPC, those that speak HTTP are somebody else's.
-        let one_speaks_grpc = filters.iter().any(speaks_grpc);
-        let is_the_relays =
-            |filter: &Node<'_>| is_ext_authz(filter) && (!one_speaks_grpc || speaks_grpc(filter));
+        let one_speaks_grpc = filters.iter().any(|filter| asks_by(filter, "grpc_service"));
+        let is_anothers = |filter: &Node<'_>| one_speaks_grpc && asks_by(filter, "http_service");
+        let is_the_relays = |filter: &Node<'_>| is_ext_authz(filter) && !is_anothers(filter);
         let at = filters.iter().position(is_the_relays);
         if at.is_none() && extent == Extent::Whole {
-            if self.facts.ext_authz_seen {
-                let message = "expected an ext_authz filter as on another listener, but found none";
-                self.report(Rule::NoExtAuthz, manager, message);
-            }
-            return;
+            return self.without_ext_authz(manager);
         }
         if let Some(at) = at {
             self.filters_around(&filters, at);
@@ -72,10 +77,14 @@ impl<'a> Linter<'a> {
             self.asks("ext_authz filter", filter);
             self.http_filter(filter, extent);
         }
+        for filter in filters.iter().filter(|filter| is_anothers(filter)) {
+            self.ignores("HTTP ext_authz filter", filter);
+        }
         self.early_mutations(manager);
         self.upgrades(manager);
         self.normalisation(manager);
         self.addresses(manager, extent);
+        self.header_limits(manager, extent);
         if extent == Extent::Whole {
             self.paths(manager);
         }
@@ -160,9 +169,9 @@ impl<'a> Linter<'a> {
     }
 }
 
-/// Whether a filter is ext_authz and asks over gRPC, as the relay wants it.
-fn speaks_grpc(filter: &Node<'_>) -> bool {
+/// Whether a filter is ext_authz and asks a service of that kind.
+fn asks_by(filter: &Node<'_>, service: &str) -> bool {
     let config = filter.get("typed_config");
     let message = config.as_ref().and_then(Message::of).filter(Message::is_ext_authz);
-    message.is_some_and(|message| message.fields.get("grpc_service").is_some())
+    message.is_some_and(|message| message.fields.get(service).is_some())
 }

@@ -33,19 +33,31 @@ impl<'a> Linter<'a> {
             }
             None => {}
         }
-        match fields.get("encode_raw_headers") {
+        self.stated(Rule::RawHeaders, fields, config, "encode_raw_headers", extent);
+        self.hidden_headers(fields);
+        self.header_mutations(fields);
+        self.stated(Rule::UncheckedMutations, fields, config, "validate_mutations", extent);
+        self.status_on_error(fields, config, extent);
+    }
+
+    /// A switch that must be on, and is off by default.
+    pub(super) fn stated(
+        &mut self,
+        rule: Rule,
+        fields: &Node<'a>,
+        holder: &Node<'a>,
+        name: &str,
+        extent: Extent,
+    ) {
+        match fields.get(name) {
             Some(node) if node.flag() != Some(true) => {
-                let found = format!("expected encode_raw_headers: true, but found {}", node.shown());
-                self.report(Rule::RawHeaders, &node, found);
+                self.report(rule, &node, format!("expected {name}: true, but found {}", node.shown()));
             }
             None if extent == Extent::Whole => {
-                self.report(Rule::RawHeaders, config, "expected encode_raw_headers: true, but found none");
+                self.report(rule, holder, format!("expected {name}: true, but found none"));
             }
             _ => {}
         }
-        self.hidden_headers(fields);
-        self.header_mutations(fields);
-        self.status_on_error(fields, config, extent);
     }
 
     /// How the relay is called.
@@ -54,6 +66,7 @@ impl<'a> Linter<'a> {
             self.report(Rule::HttpService, &service, "expected grpc_service, but found http_service");
         } else if let Some(service) = fields.get("grpc_service") {
             self.timeout(&service, "200ms");
+            self.relay_cluster(&service);
         } else if extent == Extent::Whole {
             self.report(Rule::HttpService, config, "expected grpc_service, but found no service");
         }
@@ -168,6 +181,8 @@ impl<'a> Linter<'a> {
             if let Some(settings) = fields.get("check_settings") {
                 self.check_settings(&settings);
             }
+        } else if message.http_filter() == "header_mutation" {
+            self.header_mutation(fields);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::istio;
+use super::clusters::addresses;
 use super::node::{Message, Node};
+use super::{gateway, istio};
 
 /// The message that manages HTTP connections, without its version.
 const CONNECTION_MANAGER: &str = ".HttpConnectionManager";
@@ -26,11 +27,23 @@ pub(super) struct Facts<'a> {
     pub(super) http_providers: HashSet<&'a str>,
     /// Whether a SecurityPolicy asks the relay for a whole Gateway.
     pub(super) gateway_asks: bool,
+    /// The Gateways of which that is known, by namespace and name.
+    pub(super) asking_gateways: HashSet<(&'a str, &'a str)>,
+    /// Whether the policy of a route replaces one that asks the relay.
+    pub(super) gateway_exempts: bool,
+    /// Clusters, by their names.
+    pub(super) clusters: HashMap<&'a str, Node<'a>>,
+    /// The clusters of routes behind ext_authz, and where they lead.
+    pub(super) protected: HashSet<&'a str>,
+    pub(super) protected_addresses: HashSet<String>,
+    /// Where Envoy's admin interface listens.
+    pub(super) admin: HashSet<String>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn of(roots: &[Node<'a>]) -> Self {
         let mut facts = Self::default();
+        let mut asking = Vec::new();
         for root in roots {
             facts.kubernetes(root);
             if let Some(mesh) = istio::mesh_configuration(root) {
@@ -44,17 +57,46 @@ impl<'a> Facts<'a> {
                     }
                 }
             }
-            visit(root, &mut |node| facts.envoy(node));
+            visit(root, &mut |node| {
+                facts.envoy(node);
+                facts.cluster(node);
+                if is_connection_manager(node) && node.list("http_filters").iter().any(is_ext_authz) {
+                    asking.push(node.clone());
+                }
+            });
         }
+        facts.protect(&asking);
         facts
     }
 
     fn kubernetes(&mut self, root: &Node<'a>) {
-        if root.text_of("kind") == Some("SecurityPolicy")
-            && root.path(&["spec", "extAuth"]).is_some()
-            && super::gateway::targets(root).contains(&"Gateway")
-        {
+        if root.text_of("kind") != Some("SecurityPolicy") {
+            return;
+        }
+        if root.path(&["spec", "extAuth"]).is_none() {
+            self.gateway_exempts |= gateway::replaces(root);
+        } else if gateway::targets(root).contains(&"Gateway") {
             self.gateway_asks = true;
+            self.asking_gateways.extend(gateway::whole_gateways(root));
+        }
+    }
+
+    /// Those of a bootstrap, of resources that name their type, and of Istio's patches.
+    fn cluster(&mut self, node: &Node<'a>) {
+        let mut found =
+            node.path(&["static_resources", "clusters"]).map(|list| list.items()).unwrap_or_default();
+        if node.text_of("@type").is_some_and(|url| url.ends_with(".Cluster")) {
+            found.push(node.clone());
+        }
+        if node.text_of("applyTo") == Some("CLUSTER")
+            && node.path(&["patch", "operation"]).and_then(|node| node.text()) == Some("ADD")
+        {
+            found.extend(node.path(&["patch", "value"]));
+        }
+        self.clusters
+            .extend(found.into_iter().filter_map(|cluster| Some((cluster.text_of("name")?, cluster))));
+        if let Some(admin) = node.get("admin") {
+            self.admin.extend(addresses(&admin));
         }
     }
 

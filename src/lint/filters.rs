@@ -3,6 +3,7 @@
 use super::Linter;
 use super::node::{Message, Node};
 use super::rule::Rule;
+use super::verdict::{is_the_relays, request_mutations};
 
 /// What another filter may do to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,15 @@ pub(super) fn effect(message: &Message<'_>) -> Effect {
     if rewrites { Effect::Rewrites } else { Effect::None }
 }
 
+/// Whether all that a filter may do to requests is found by another rule: to set what only the relay may.
+pub(super) fn only_forges(message: &Message<'_>) -> bool {
+    let fields = &message.fields;
+    let key = |mutation: &Node<'_>| mutation.path(&["append", "header", "key"])?.text().map(is_the_relays);
+    message.http_filter() == "header_mutation"
+        && fields.path(&["mutations", "query_parameter_mutations"]).is_none()
+        && request_mutations(fields).iter().all(|mutation| key(mutation) != Some(false))
+}
+
 impl<'a> Linter<'a> {
     /// The filters of a connection manager, of which the one at `at` is the first ext_authz.
     pub(super) fn filters_around(&mut self, filters: &[Node<'a>], at: usize) {
@@ -80,6 +90,9 @@ impl<'a> Linter<'a> {
             let config = filter.get("typed_config");
             let Some(message) = config.as_ref().and_then(Message::of) else { continue };
             let name = message.http_filter();
+            if name == "header_mutation" && position > at {
+                self.header_mutation(&message.fields);
+            }
             match (effect(&message), position < at) {
                 (Effect::Rewrites, true) => {
                     let found = format!(
@@ -87,6 +100,7 @@ impl<'a> Linter<'a> {
                     );
                     self.report(Rule::RewrittenBefore, filter, found);
                 }
+                (Effect::Rewrites, false) if only_forges(&message) => {}
                 (Effect::Rewrites, false) => {
                     let found = format!("expected requests to stay as they were proven, but found {name}");
                     self.report(Rule::RewritingFilter, filter, found);

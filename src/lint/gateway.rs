@@ -30,6 +30,29 @@ pub(super) fn targets<'a>(policy: &Node<'a>) -> Vec<&'a str> {
     targets.iter().filter_map(|target| target.text_of("kind")).collect()
 }
 
+/// Whether a policy without extAuth takes the place of one with it: the most specific applies, and applies alone.
+pub(super) fn replaces(policy: &Node<'_>) -> bool {
+    let of_routes = targets(policy).iter().any(|kind| matches!(*kind, "HTTPRoute" | "GRPCRoute"));
+    of_routes && policy.path(&["spec", "mergeType"]).is_none()
+}
+
+/// The Gateways that a policy names, by namespace and name, and whether it is for all of their listeners.
+fn gateways<'a>(policy: &Node<'a>) -> Vec<((&'a str, &'a str), bool)> {
+    let namespace = policy.path(&["metadata", "namespace"]).and_then(|name| name.text()).unwrap_or_default();
+    let Some(spec) = policy.get("spec") else { return Vec::new() };
+    let mut targets = spec.list("targetRefs");
+    targets.extend(spec.get("targetRef"));
+    targets.retain(|target| target.text_of("kind") == Some("Gateway"));
+    let named =
+        |target: &Node<'a>| Some(((namespace, target.text_of("name")?), target.get("sectionName").is_none()));
+    targets.iter().filter_map(named).collect()
+}
+
+/// Those that it is for as a whole.
+pub(super) fn whole_gateways<'a>(policy: &Node<'a>) -> Vec<(&'a str, &'a str)> {
+    gateways(policy).into_iter().filter(|(_, whole)| *whole).map(|(gateway, _)| gateway).collect()
+}
+
 impl<'a> Linter<'a> {
     /// A resource of Envoy Gateway, by its kind.
     pub(super) fn envoy_gateway(&mut self, kind: &str, root: &Node<'a>) {
@@ -38,7 +61,7 @@ impl<'a> Linter<'a> {
             "SecurityPolicy" => self.security_policy(root, &spec),
             "ClientTrafficPolicy" => {
                 self.understands("ClientTrafficPolicy", root);
-                self.client_traffic(&spec);
+                self.client_traffic(root, &spec);
             }
             "EnvoyExtensionPolicy" => {
                 self.understands("EnvoyExtensionPolicy", root);
@@ -55,16 +78,14 @@ impl<'a> Linter<'a> {
                 self.understands("EnvoyProxy", root);
                 self.filter_order(&spec);
             }
-            _ => {}
+            _ => self.ignores(kind, root),
         }
     }
 
     fn security_policy(&mut self, root: &Node<'a>, spec: &Node<'a>) {
         let Some(ext_auth) = spec.get("extAuth") else {
             self.understands("SecurityPolicy", root);
-            // The most specific policy applies, and applies alone.
-            let of_routes = targets(root).iter().any(|kind| matches!(*kind, "HTTPRoute" | "GRPCRoute"));
-            if of_routes && self.facts.gateway_asks && spec.get("mergeType").is_none() {
+            if self.facts.gateway_asks && replaces(root) {
                 let found =
                     "expected extAuth as for the Gateway, but found a policy that replaces it without";
                 self.report(Rule::RouteExempt, spec, found);
@@ -93,8 +114,15 @@ impl<'a> Linter<'a> {
         }
     }
 
-    fn client_traffic(&mut self, spec: &Node<'a>) {
-        if let Some(path) = spec.get("path") {
+    fn client_traffic(&mut self, root: &Node<'a>, spec: &Node<'a>) {
+        // Envoy Gateway cannot refuse such paths by a route. Where every route of the Gateway asks the relay, that does it;
+        // elsewhere they reach a route that no SecurityPolicy targets: //transfers is not below /transfers, but below /.
+        let gateways = gateways(root);
+        let all_ask = spec.get("targetSelectors").is_none()
+            && !gateways.is_empty()
+            && !self.facts.gateway_exempts
+            && gateways.iter().all(|(gateway, _)| self.facts.asking_gateways.contains(gateway));
+        if let Some(path) = spec.get("path").filter(|_| !all_ask) {
             self.off(Rule::PathAmbiguous, &path, "disableMergeSlashes");
             if let Some(action) = path.get("escapedSlashesAction")
                 && action.text() == Some("KeepUnchanged")
@@ -102,6 +130,11 @@ impl<'a> Linter<'a> {
                 let found = "expected RejectRequest, but found KeepUnchanged";
                 self.report(Rule::PathAmbiguous, &action, found);
             }
+        }
+        if let Some(action) = spec.path(&["headers", "withUnderscoresAction"])
+            && action.text() == Some("Allow")
+        {
+            self.report(Rule::Underscores, &action, "expected RejectRequest, but found Allow");
         }
         for name in ["set", "add", "addIfAbsent"] {
             let Some(early) = spec.path(&["headers", "earlyRequestHeaders", name]) else { continue };

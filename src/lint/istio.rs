@@ -52,7 +52,14 @@ impl<'a> Linter<'a> {
         match kind {
             "AuthorizationPolicy" => self.authorization_policy(root),
             "EnvoyFilter" => self.envoy_filter(root),
-            _ => self.mesh_configuration(root),
+            "VirtualService" => self.virtual_service(root),
+            "HTTPRoute" => self.gateway_route("HTTPRoute", root),
+            "GRPCRoute" => self.gateway_route("GRPCRoute", root),
+            // What a ConfigMap holds are documents of their own.
+            "IstioOperator" | "Istio" | "ServiceMeshControlPlane" | "ConfigMap" => {
+                self.mesh_configuration(root)
+            }
+            _ => self.ignores(kind, root),
         }
     }
 
@@ -63,10 +70,12 @@ impl<'a> Linter<'a> {
             if let Some(grpc) = provider.get("envoyExtAuthzGrpc") {
                 self.asks("ext_authz provider", &provider);
                 self.grpc_provider(&grpc);
-            } else if let Some(http) = provider.get("envoyExtAuthzHttp")
-                && self.facts.grpc_providers.is_empty()
-            {
+            } else if let Some(http) = provider.get("envoyExtAuthzHttp") {
                 // Beside a gRPC provider, one that speaks HTTP is somebody else's.
+                if !self.facts.grpc_providers.is_empty() {
+                    self.ignores("HTTP ext_authz provider", &provider);
+                    continue;
+                }
                 self.asks("ext_authz provider", &provider);
                 let found = "expected envoyExtAuthzGrpc, but found envoyExtAuthzHttp";
                 self.report(Rule::HttpService, &http, found);

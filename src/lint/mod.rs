@@ -1,22 +1,30 @@
 //! Finds what in a proxy's configuration would undo the protection.
 //!
-//! Files of Envoy (bootstrap, xDS resources), Istio (mesh configuration, `AuthorizationPolicy`, `EnvoyFilter`) and Envoy
-//! Gateway (`SecurityPolicy`, `ClientTrafficPolicy`, …) are read together, since one may name what another defines. Every
-//! ext_authz filter is taken for the relay's: nothing in a configuration says whose it is.
+//! Files of Envoy (bootstrap, xDS resources), Istio (mesh configuration, `AuthorizationPolicy`, `EnvoyFilter`,
+//! `VirtualService`) and Envoy Gateway (`SecurityPolicy`, `ClientTrafficPolicy`, `HTTPRoute`, …) are read together, since
+//! one may name what another defines. Every ext_authz filter is taken for the relay's, since nothing in a configuration says
+//! whose it is: except one that asks over HTTP beside one that asks over gRPC, for the relay speaks gRPC only.
 
+mod api;
 mod body;
+mod clusters;
 mod envoy;
 mod ext_authz;
 mod facts;
 mod filters;
 mod gateway;
+mod headers;
 mod istio;
+mod kubernetes;
 mod node;
 mod patch;
 mod path;
+mod reach;
 mod routes;
 mod rule;
 mod text;
+mod timeout;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +32,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::{Location, Problem, Problems};
+use api::Api;
 use facts::Facts;
 use node::Node;
 pub use rule::{Rule, Severity};
@@ -63,6 +72,8 @@ pub struct Report {
     pub asking: BTreeMap<&'static str, usize>,
     /// What else was understood, by kind.
     pub understood: BTreeMap<&'static str, usize>,
+    /// What was not looked into, by kind.
+    pub ignored: BTreeMap<String, usize>,
 }
 
 impl Report {
@@ -85,18 +96,29 @@ impl Report {
             }
         }
     }
+
+    /// What was not looked into, for people. None where that is nothing.
+    #[must_use]
+    pub fn ignored(&self) -> Option<String> {
+        (!self.ignored.is_empty()).then(|| format!("ignored: {}", counted(&self.ignored)))
+    }
 }
 
-fn counted(kinds: &BTreeMap<&'static str, usize>) -> String {
+fn counted<K: AsRef<str>>(kinds: &BTreeMap<K, usize>) -> String {
     let counted = kinds.iter().map(|(kind, count)| match count {
-        1 => format!("1 {kind}"),
-        _ => format!("{count} {}", plural(kind)),
+        1 => format!("1 {}", kind.as_ref()),
+        _ => format!("{count} {}", plural(kind.as_ref())),
     });
     counted.collect::<Vec<_>>().join(", ")
 }
 
 fn plural(kind: &str) -> String {
-    kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"))
+    match kind.strip_suffix('y') {
+        // Gateways, but policies.
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        _ => format!("{kind}s"),
+    }
 }
 
 impl fmt::Display for Finding {
@@ -125,6 +147,8 @@ pub fn lint(files: &[File]) -> Result<Vec<Report>, Problems> {
     let mut linter = Linter {
         facts: Facts::of(&roots),
         reports: files.iter().map(|file| Report::of(&file.name)).collect(),
+        api: Api::Envoy,
+        internal: false,
     };
     for root in &roots {
         linter.document(root);
@@ -156,6 +180,7 @@ impl Report {
             findings: Vec::new(),
             asking: BTreeMap::new(),
             understood: BTreeMap::new(),
+            ignored: BTreeMap::new(),
         }
     }
 }
@@ -164,11 +189,16 @@ impl Report {
 struct Linter<'a> {
     facts: Facts<'a>,
     reports: Vec<Report>,
+    /// Whose names the document uses.
+    api: Api,
+    /// Whether this is inside of a listener that only Envoy itself reaches.
+    internal: bool,
 }
 
 impl<'a> Linter<'a> {
     /// One document of one file, by what it is.
     fn document(&mut self, root: &Node<'a>) {
+        self.api = Api::of(root);
         match (root.text_of("apiVersion"), root.text_of("kind")) {
             (Some(api), Some(kind)) if api.starts_with("gateway.envoyproxy.io/") => {
                 self.envoy_gateway(kind, root);
@@ -188,7 +218,7 @@ impl<'a> Linter<'a> {
             location: at.location(),
             message: message.into(),
             gain: rule.gain(),
-            fix: rule.fix(),
+            fix: self.api.fix(rule),
         };
         if let Some(report) = self.reports.get_mut(at.file()) {
             report.findings.push(finding);
@@ -199,6 +229,13 @@ impl<'a> Linter<'a> {
     fn asks(&mut self, kind: &'static str, at: &Node<'a>) {
         if let Some(report) = self.reports.get_mut(at.file()) {
             *report.asking.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// Counts something that was not looked into.
+    fn ignores(&mut self, kind: &str, at: &Node<'a>) {
+        if let Some(report) = self.reports.get_mut(at.file()) {
+            *report.ignored.entry(kind.to_owned()).or_default() += 1;
         }
     }
 

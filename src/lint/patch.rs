@@ -3,7 +3,7 @@
 use super::Linter;
 use super::envoy::Extent;
 use super::facts::{is_connection_manager, is_ext_authz};
-use super::filters::{Effect, effect};
+use super::filters::{Effect, effect, only_forges};
 use super::node::{Message, Node};
 use super::rule::Rule;
 
@@ -25,13 +25,21 @@ impl<'a> Linter<'a> {
             match patch.text_of("applyTo") {
                 Some("HTTP_FILTER") => self.filter_patch(&patch, operation.as_ref(), value.as_ref()),
                 Some("NETWORK_FILTER") => {
-                    let config = value.and_then(|value| value.get("typed_config"));
-                    if let Some(config) = config.filter(is_connection_manager) {
-                        self.connection_manager(&config, extent(operation.as_ref()));
+                    let config = value.as_ref().and_then(|value| value.get("typed_config"));
+                    let extent = extent(operation.as_ref());
+                    if let Some(config) = config.as_ref().filter(|config| is_connection_manager(config)) {
+                        self.connection_manager(config, extent);
+                    } else if extent == Extent::Whole
+                        && let Some(filter) = value.filter(|_| config.is_some_and(|config| proxies(&config)))
+                    {
+                        self.network_filter(&filter);
                     }
                 }
-                Some("LISTENER" | "FILTER_CHAIN" | "EXTENSION_CONFIG") => {
+                Some(kind @ ("LISTENER" | "FILTER_CHAIN" | "EXTENSION_CONFIG")) => {
                     if let Some(value) = value {
+                        if kind == "FILTER_CHAIN" {
+                            self.filter_chain(&value);
+                        }
                         self.envoy(&value);
                     }
                 }
@@ -73,12 +81,16 @@ impl<'a> Linter<'a> {
         let config = value.get("typed_config");
         let Some(message) = config.as_ref().and_then(Message::of) else { return };
         let name = message.http_filter();
+        if name == "header_mutation" && place(operation, beside) == Place::Elsewhere {
+            self.header_mutation(&message.fields);
+        }
         match (effect(&message), place(operation, beside)) {
             (Effect::Rewrites, Place::BeforeExtAuthz) => {
                 let found =
                     format!("expected no filter that can change requests before ext_authz, but found {name}");
                 self.report(Rule::RewrittenBefore, value, found);
             }
+            (Effect::Rewrites, Place::Elsewhere) if only_forges(&message) => {}
             (Effect::Rewrites, Place::Elsewhere) => {
                 let found = format!("expected requests to stay as they were signed, but found {name}");
                 self.report(Rule::RewritingFilter, value, found);
@@ -90,6 +102,11 @@ impl<'a> Linter<'a> {
             (Effect::Caches, Place::Elsewhere) | (Effect::None, _) => {}
         }
     }
+}
+
+/// Whether a network filter ends a chain by passing all of it on.
+fn proxies(config: &Node<'_>) -> bool {
+    Message::of(config).is_some_and(|message| message.name.ends_with(".TcpProxy"))
 }
 
 /// MERGE changes what is there; every other operation brings all of its value.

@@ -69,11 +69,7 @@ impl<'a> Linter<'a> {
 
     /// The virtual hosts that forward anything.
     fn hosts(&self, manager: &Node<'a>) -> Option<Vec<Node<'a>>> {
-        let routes = manager.get("route_config").or_else(|| {
-            let name = manager.path(&["rds", "route_config_name"])?;
-            self.facts.routes.get(name.text()?).cloned()
-        })?;
-        let mut hosts = routes.list("virtual_hosts");
+        let mut hosts = self.facts.routes_of(manager)?.list("virtual_hosts");
         hosts.retain(|host| host.get("matcher").is_some() || host.list("routes").iter().any(forwards));
         Some(hosts)
     }
@@ -96,8 +92,8 @@ fn refused_paths(route: &Node<'_>) -> Option<Regex> {
     (only_a_path && (400.0..600.0).contains(&status)).then(|| whole(regex)).flatten()
 }
 
-/// An expression of RE2, as Envoy applies it to a path: to bytes, and to the whole. RE2's `\C` is any byte.
-fn whole(regex: &str) -> Option<Regex> {
+/// An expression of RE2, as Envoy applies it: to bytes, and to the whole. RE2's `\C` is any byte.
+pub(super) fn whole(regex: &str) -> Option<Regex> {
     let regex = regex.replace(r"\C", "(?s:.)");
     RegexBuilder::new(&format!(r"\A(?:{regex})\z")).unicode(false).build().ok()
 }

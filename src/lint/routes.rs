@@ -72,17 +72,10 @@ impl<'a> Linter<'a> {
         self.per_filter(holder, forwards);
         for option in holder.list("request_headers_to_add") {
             let Some(key) = option.path(&["header", "key"]) else { continue };
-            // As the relay removes them: with any separator.
-            let name: String = key
-                .text()
-                .unwrap_or_default()
-                .chars()
-                .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' })
-                .collect();
-            if name.starts_with("x-proof-") {
-                let found = format!("expected nobody but the relay to set it, but found {}", key.shown());
-                self.report(Rule::ForgedHeader, &key, found);
-            }
+            self.header_set(key.text().unwrap_or_default(), &key);
+        }
+        for name in holder.list("request_headers_to_remove") {
+            self.header_removed(name.text().unwrap_or_default(), &name);
         }
     }
 
@@ -108,10 +101,15 @@ impl<'a> Linter<'a> {
     fn retries(&mut self, holder: &Node<'a>) {
         let Some(policy) = holder.get("retry_policy") else { return };
         let Some(conditions) = policy.text_of("retry_on") else { return };
+        self.retried(&policy, conditions);
+    }
+
+    /// A policy that repeats on these conditions, separated by commas.
+    pub(super) fn retried(&mut self, policy: &Node<'a>, conditions: &str) {
         let sent = conditions.split(',').map(str::trim).find(|condition| !NOT_SENT.contains(condition));
         if let Some(condition) = sent {
             let found = format!("expected no repetition of what was sent, but found one on {condition:?}");
-            self.report(Rule::RetryPolicy, &policy, found);
+            self.report(Rule::RetryPolicy, policy, found);
         }
     }
 }

@@ -38,9 +38,9 @@ fn a_finding_says_where_what_why_and_what_to_do() {
     assert_eq!((output.status.code(), &*stderr(&output)), (Some(1), ""));
     assert_eq!(
         stdout(&output),
-        "faulty/failure_mode_allow.yaml:45:15: error[failure-mode-allow]: expected failure_mode_allow: false, but found true
+        "faulty/failure_mode_allow.yaml:47:15: error[failure-mode-allow]: expected failure_mode_allow: false, but found true
     Whoever makes the relay fail or slow gets every request through without a proof.
-    Set failure_mode_allow: false (Istio, Envoy Gateway: failOpen: false).
+    Set failure_mode_allow: false.
 faulty/failure_mode_allow.yaml: unsound: 1 finding
 "
     );
@@ -60,7 +60,7 @@ fn findings_are_an_array_of_json() {
     assert_eq!(output.status.code(), Some(1));
     let findings: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let findings = findings.as_array().unwrap();
-    assert_eq!(findings.len(), 7);
+    assert_eq!(findings.len(), 9);
     let last = findings.last().unwrap();
     assert_eq!(last["file"], "faulty/careless.yaml");
     assert_eq!((&last["rule"], &last["severity"]), (&"failure-mode-allow".into(), &"error".into()));
@@ -69,6 +69,23 @@ fn findings_are_an_array_of_json() {
         assert!(last[member].is_string(), "{last}");
     }
     assert_eq!(stdout(&lint(&["--json", "sound/bootstrap.yaml"])), "[]\n");
+}
+
+#[test]
+fn what_is_not_looked_into_is_said_beside_the_findings() {
+    let file = std::fs::read_to_string(folder("sound/istio.yaml")).unwrap();
+    let others = ["Service", "Deployment", "Ingress", "ConfigMap", "Deployment"]
+        .map(|kind| format!("---\napiVersion: v1\nkind: {kind}\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("all.yaml");
+    std::fs::write(&path, file + &others.concat()).unwrap();
+    let path = path.to_str().unwrap();
+    let said = format!("{path}: ignored: 2 Deployments, 1 Ingress, 1 Service\n");
+    let output = lint(&[path]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), said.clone()));
+    let output = lint(&["--json", path]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), said));
+    assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).unwrap().as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -88,7 +105,7 @@ fn standard_input_is_a_file() {
     child.stdin.take().unwrap().write_all(&text).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).starts_with("standard input:16:13: error[upgrades]: "), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("standard input:17:13: error[upgrades]: "), "{}", stdout(&output));
 }
 
 #[test]

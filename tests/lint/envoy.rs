@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use proof_messenger_relay::lint::{File, lint};
+use proof_messenger_relay::lint::{File, Severity, lint};
 
-use super::{files, folder};
+use super::files;
 use crate::support::ask::Ask;
 use crate::support::envoy::{Edit, EnvoySetup};
 use crate::support::gateway::Gateway;
@@ -24,7 +24,7 @@ const INCOMPLETE: &[&str] =
 fn envoy_takes_the_files_of_these_tests() {
     let envoy = crate::support::envoy::binary();
     let mut bootstraps = files("faulty");
-    bootstraps.push(folder("sound/bootstrap.yaml"));
+    bootstraps.extend(files("sound"));
     for path in bootstraps {
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -48,6 +48,15 @@ const NOTHING: &str = "policies: [{name: open, match: {}, proof: none}]";
 
 const ROUTE: &str = "              - match: {prefix: /}\n";
 const FILTER: &str = "              stat_prefix: relay\n";
+
+const ROUTER: &str = "          - name: envoy.filters.http.router\n";
+/// A filter behind ext_authz.
+const FORGING: &str = r#"          - name: envoy.filters.http.header_mutation
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+              mutations:
+                request_mutations: [{append: {header: {key: x-proof-status, value: verified}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}]
+"#;
 
 /// Each change with the rule that finds it: with it, a client that signs nothing tells the backend that it is verified.
 fn changes() -> Vec<(&'static str, &'static str, Edit)> {
@@ -84,6 +93,7 @@ fn changes() -> Vec<(&'static str, &'static str, Edit)> {
                 ),
             ),
         ),
+        ("forged-header", NOTHING, (ROUTER, format!("{FORGING}{ROUTER}"))),
     ]
 }
 
@@ -102,7 +112,11 @@ async fn what_is_called_an_error_lets_a_client_call_itself_verified() {
         })
         .await;
         let findings = lint(&[File { name: "envoy.yaml".to_owned(), text }]).unwrap().remove(0).findings;
-        let found: Vec<&str> = findings.iter().map(|finding| finding.rule.name()).collect();
+        let found: Vec<&str> = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| finding.rule.name())
+            .collect();
         assert_eq!(found, [rule]);
 
         let unsigned = Ask::get("/public/rates").for_envoy().header("x-proof-status", "verified");

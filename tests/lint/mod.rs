@@ -99,7 +99,7 @@ fn the_projects_own_configuration_gives_neither_an_error_nor_a_note() {
 #[test]
 fn routes_in_another_file_are_looked_up_there() {
     let (listeners, routes) = (read(&folder("sound/lds.yaml")), read(&folder("sound/rds.yaml")));
-    assert_eq!(found(&lint(std::slice::from_ref(&listeners)).unwrap()[0]), ["unseen-routes 21"]);
+    assert_eq!(found(&lint(std::slice::from_ref(&listeners)).unwrap()[0]), ["unseen-routes 22"]);
     let reports = lint(&[listeners.clone(), routes.clone()]).unwrap();
     assert_eq!((found(&reports[0]), found(&reports[1])), (vec![], vec![]));
 
@@ -122,6 +122,7 @@ fn a_filter_that_is_discovered_is_looked_up_in_its_own_file() {
     "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
     grpc_service: {{envoy_grpc: {{cluster_name: relay}}, timeout: 0.5s}}
     failure_mode_allow: {failing}
+    validate_mutations: true
     status_on_error: {{code: 503}}
     encode_raw_headers: true
     with_request_body: {{max_request_bytes: 4096, pack_as_bytes: true}}
@@ -258,7 +259,125 @@ fn an_ext_authz_filter_that_speaks_http_beside_the_relays_is_somebody_elses() {
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz, http_service: {}}
 "#;
     let ext_authz = "          - name: envoy.filters.http.ext_authz\n";
-    assert_eq!(rules(&sound.replace(ext_authz, &format!("{other}{ext_authz}"))), [""; 0]);
+    let text = sound.replace(ext_authz, &format!("{other}{ext_authz}"));
+    assert_eq!(rules(&text), [""; 0]);
+    let report = lint(&[File { name: "text".to_owned(), text }]).unwrap().remove(0);
+    assert_eq!(report.summary(), "sound: 1 ext_authz filter");
+    assert_eq!(report.ignored().unwrap(), "ignored: 1 HTTP ext_authz filter");
+
+    let istio = read(&folder("sound/istio.yaml")).text;
+    let other = "    - {name: other, envoyExtAuthzHttp: {service: other, port: 80}}\n";
+    let text = istio.replace("    - name: relay\n", &format!("{other}    - name: relay\n"));
+    let report = lint(&[File { name: "text".to_owned(), text }]).unwrap().remove(0);
+    assert_eq!(found(&report), ["not-raw 8"]);
+    assert_eq!(report.ignored().unwrap(), "ignored: 1 HTTP ext_authz provider");
+}
+
+#[test]
+fn a_discovered_ext_authz_filter_beside_the_relays_may_be_the_relays() {
+    let sound = read(&folder("sound/bootstrap.yaml")).text;
+    let ext_authz = "          - name: envoy.filters.http.ext_authz\n";
+    let other = "          - name: other_ext_authz\n            config_discovery: {}\n";
+    assert_eq!(rules(&sound.replace(ext_authz, &format!("{other}{ext_authz}"))), ["unseen-filter 38"]);
+}
+
+#[test]
+fn a_route_that_is_exempt_protects_nothing() {
+    // The other listener leads to a cluster that only an exempt route behind ext_authz uses.
+    let file = read(&folder("faulty/second_listener_elsewhere.yaml")).text;
+    let exempt = r#"              - match: {prefix: /pages}
+                route: {cluster: pages}
+                typed_per_filter_config:
+                  envoy.filters.http.ext_authz:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    disabled: true
+"#;
+    let route = "              - match: {prefix: /}\n                route: {cluster: backend}\n";
+    assert_eq!(
+        rules(&file.replace(route, &format!("{exempt}{route}"))),
+        ["route-exempt 37", "no-ext-authz 69"]
+    );
+    let asking = exempt.replace("disabled: true", "check_settings: {}");
+    assert_eq!(rules(&file.replace(route, &format!("{asking}{route}"))), ["way-around 69"]);
+}
+
+#[test]
+fn what_answers_by_itself_is_no_way_to_a_backend() {
+    let file = read(&folder("faulty/tcp_proxy_listener.yaml")).text;
+    let start = file.find("      - name: envoy.filters.network.tcp_proxy").unwrap();
+    let end = file.find("  clusters:\n").unwrap();
+    let with = |filter: &str| rules(&format!("{}{filter}{}", &file[..start], &file[end..]));
+    let echo = r#"      - name: echo
+        typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}
+"#;
+    assert_eq!(with(echo), [""; 0]);
+    // Other protocols name their clusters deeper down.
+    let redis = |cluster: &str| {
+        format!(
+            r#"      - name: redis
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy
+          prefix_routes: {{catch_all_route: {{cluster: {cluster}}}}}
+"#
+        )
+    };
+    assert_eq!(with(&redis("backend")), ["way-around 63"]);
+    assert_eq!(with(&redis("redis")), ["no-ext-authz 63"]);
+    // Nothing is known of one whose configuration is discovered.
+    assert_eq!(with("      - name: other\n        config_discovery: {}\n"), ["no-ext-authz 62"]);
+}
+
+#[test]
+fn fixes_have_the_names_of_the_files_own_api() {
+    let fixes = |name: &str| -> Vec<&str> {
+        let reports = lint(&[read(&folder(name))]).unwrap();
+        reports[0].findings.iter().map(|finding| finding.fix).collect()
+    };
+    let istio = fixes("faulty/istio_no_timeout.yaml");
+    assert!(istio.contains(&"Set statusOnError: \"503\"."), "{istio:?}");
+    assert!(istio.iter().any(|fix| fix.contains("EnvoyFilter")), "{istio:?}");
+    let gateway = fixes("faulty/gateway_paths_of_routes.yaml");
+    assert!(gateway[0].contains("EnvoyPatchPolicy"), "{gateway:?}");
+    assert!(
+        gateway[1].contains("disableMergeSlashes") && !gateway[1].contains("merge_slashes"),
+        "{gateway:?}"
+    );
+    // A patch holds Envoy's messages.
+    assert_eq!(fixes("faulty/envoy_filter_fail_open.yaml"), ["Set failure_mode_allow: false."]);
+
+    let snake_case = |fix: &str| {
+        fix.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+            .any(|word| word.contains('_') && word != "ext_authz")
+    };
+    for path in files("faulty") {
+        let file = read(&path);
+        let own = ["faulty/istio", "faulty/gateway", "faulty/http_route", "faulty/virtual"]
+            .iter()
+            .any(|start| path.to_string_lossy().contains(start));
+        for finding in
+            own.then(|| lint(&[file]).unwrap()).iter().flatten().flat_map(|report| &report.findings)
+        {
+            // Nothing but Envoy's own settings can help there.
+            let envoys = ["not-raw", "body-limit"].contains(&finding.rule.name());
+            assert!(envoys || !snake_case(finding.fix), "{}: {}", finding.rule, finding.fix);
+        }
+    }
+}
+
+#[test]
+fn every_ambiguous_path_of_a_gateway_that_asks_is_refused_by_the_relay() {
+    let file = read(&folder("sound/envoy_gateway_paths.yaml")).text;
+    assert_eq!(rules(&file), ["not-raw 7"]);
+    let line = "  path:\n";
+    let at = file.lines().position(|text| text == "  path:").unwrap() + 1;
+    let ambiguous = [format!("path-ambiguous {}", at + 1), format!("path-ambiguous {}", at + 2)];
+    assert!(file.contains(line));
+    // One listener of the Gateway is not all of it.
+    let section = file.replacen("name: public}", "name: public, sectionName: https}", 1);
+    assert_eq!(rules(&section)[1..], ambiguous);
+    // Nor is it asked where the policy of a route takes the place of the Gateway's.
+    let replaced = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nspec: {targetRefs: [{kind: HTTPRoute, name: pages}], cors: {}}\n";
+    assert_eq!(rules(&format!("{file}{replaced}"))[1..3], ambiguous);
 }
 
 #[test]
