@@ -84,12 +84,9 @@ impl<'a> Linter<'a> {
 
     /// An ext_authz filter in its place in a list.
     pub(super) fn http_filter(&mut self, filter: &Node<'a>, extent: Extent) {
-        if let Some(disabled) = filter.get("disabled").filter(|disabled| disabled.flag() == Some(true)) {
-            self.report(
-                Rule::FilterDisabled,
-                &disabled,
-                "expected the filter to be on, but found disabled: true",
-            );
+        if let Some(disabled) = filter.get("disabled").filter(Node::may_be_on) {
+            let found = format!("expected the filter to be on, but found disabled: {}", disabled.shown());
+            self.report(Rule::FilterDisabled, &disabled, found);
         }
         let Some(config) = filter.get("typed_config") else {
             let name = filter.text_of("name").unwrap_or_default();
@@ -128,8 +125,8 @@ impl<'a> Linter<'a> {
             "strip_trailing_host_dot",
         ];
         for switch in switches {
-            if let Some(node) = manager.get(switch).filter(|node| node.flag() == Some(true)) {
-                self.report(Rule::RewritesSigned, &node, format!("expected {switch}: false, but found true"));
+            if let Some(node) = manager.get(switch).filter(Node::may_be_on) {
+                self.report(Rule::RewritesSigned, &node, format!("expected {switch}: false, but found {}", node.shown()));
             }
         }
         if let Some(action) = manager.get("path_with_escaped_slashes_action")

@@ -68,16 +68,30 @@ impl<'a> Linter<'a> {
     /// Envoy skips the filter for requests that these settings leave out, or denies them where `deny_at_disable` says
     /// so: then nothing passes unproven.
     fn enabled(&mut self, fields: &Node<'a>) {
-        let denied = fields.get("deny_at_disable").is_some_and(|flag| flag.is_true("default_value"));
-        if denied {
-            return;
+        let deny = fields.get("deny_at_disable").filter(|deny| deny.is_true("default_value"));
+        if let Some(deny) = deny {
+            let Some(key) = deny.get("runtime_key") else { return };
+            let stays_on = |value: &Node<'a>| value.flag() == Some(true);
+            if self.facts.at_runtime(&key).iter().all(stays_on) {
+                if ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| fields.get(name).is_some()) {
+                    let found = format!("expected no switch, but found the runtime key {}", key.shown());
+                    self.report(Rule::RuntimeSwitch, &key, found);
+                }
+                return;
+            }
         }
         if let Some(enabled) = fields.get("filter_enabled") {
             let percent = fraction(&enabled);
+            let key = enabled.get("runtime_key");
+            let values = key.as_ref().map(|key| self.facts.at_runtime(key)).unwrap_or_default();
+            let set = values.iter().find(|value| at_runtime(value) < 100.0).cloned();
             if percent < 100.0 {
                 let found = format!("expected the filter for 100% of requests, but found {percent}%");
                 self.report(Rule::FilterEnabled, &enabled, found);
-            } else if let Some(key) = enabled.get("runtime_key") {
+            } else if let Some(set) = set {
+                let found = format!("expected the filter for 100% of requests, but found {}", set.shown());
+                self.report(Rule::FilterEnabled, &set, found);
+            } else if let Some(key) = key {
                 let found = format!("expected no switch, but found the runtime key {}", key.shown());
                 self.report(Rule::RuntimeSwitch, &key, found);
             }
@@ -149,7 +163,7 @@ impl<'a> Linter<'a> {
         let Some(message) = Message::of(config) else { return };
         let fields = &message.fields;
         let exempt = |linter: &mut Self, fields: &Node<'a>| {
-            if let Some(node) = fields.get("disabled").filter(|node| node.flag() == Some(true))
+            if let Some(node) = fields.get("disabled").filter(Node::may_be_on)
                 && forwards
             {
                 let found = "expected the relay to be asked, but found that the filter is off here";
@@ -182,9 +196,18 @@ impl<'a> Linter<'a> {
     }
 }
 
-/// A fraction in percent. The denominator is a hundred unless it says otherwise.
+/// The fraction of a setting, in percent.
 fn fraction(enabled: &Node<'_>) -> f64 {
-    let Some(value) = enabled.get("default_value") else { return 100.0 };
+    enabled.get("default_value").map_or(100.0, |value| percent(&value))
+}
+
+/// Likewise of a value in the runtime, where a number alone is one of a hundred. Any other value counts for nothing.
+fn at_runtime(value: &Node<'_>) -> f64 {
+    value.number().unwrap_or_else(|| percent(value))
+}
+
+/// A fraction in percent. The denominator is a hundred unless it says otherwise.
+fn percent(value: &Node<'_>) -> f64 {
     let numerator = value.get("numerator").and_then(|node| node.number()).unwrap_or_default();
     let denominators = ["HUNDRED", "TEN_THOUSAND", "MILLION"];
     match value.get("denominator").and_then(|node| node.word(&denominators)) {

@@ -24,6 +24,8 @@ pub(super) struct Facts<'a> {
     /// The names of its gRPC and its HTTP providers.
     pub(super) grpc_providers: HashSet<&'a str>,
     pub(super) http_providers: HashSet<&'a str>,
+    /// What the files say of keys of the runtime: all of it, since another layer may win elsewhere.
+    pub(super) runtime: HashMap<String, Vec<Node<'a>>>,
     /// Whether a SecurityPolicy asks the relay for a whole Gateway.
     pub(super) gateway_asks: bool,
 }
@@ -77,11 +79,38 @@ impl<'a> Facts<'a> {
         {
             self.discovered_filters.extend(value.text_of("name"));
         }
+        for layer in node.path(&["layered_runtime"]).map(|runtime| runtime.list("layers")).unwrap_or_default() {
+            if let Some(values) = layer.get("static_layer") {
+                self.runtime(String::new(), &values);
+            }
+        }
+        // A layer that comes over RTDS.
+        if node.text_of("@type").is_some_and(|url| url.ends_with("service.runtime.v3.Runtime"))
+            && let Some(values) = node.get("layer")
+        {
+            self.runtime(String::new(), &values);
+        }
         if is_route_configuration(node)
             && let Some(name) = node.text_of("name")
         {
             self.routes.insert(name, node.clone());
         }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Keys are joined by dots, wherever a mapping ends.
+    fn runtime(&mut self, key: String, value: &Node<'a>) {
+        for (name, member) in value.members() {
+            let key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+            self.runtime(key, &member);
+        }
+        self.runtime.entry(key).or_default().push(value.clone());
+    }
+
+    /// What the files say of the runtime key that a setting names.
+    pub(super) fn at_runtime(&self, key: &Node<'_>) -> &[Node<'a>] {
+        key.text().and_then(|key| self.runtime.get(key)).map(Vec::as_slice).unwrap_or_default()
     }
 }
 

@@ -128,6 +128,7 @@ pub fn lint(files: &[File]) -> Result<Vec<Report>, Problems> {
     };
     for root in &roots {
         linter.document(root);
+        facts::visit(root, &mut |node| linter.twice_named(node));
     }
     let mut reports = linter.reports;
     for report in &mut reports {
@@ -178,6 +179,14 @@ impl<'a> Linter<'a> {
                 self.mesh_configuration(root);
                 self.envoy(root);
             }
+        }
+    }
+
+    /// Members that stand twice, in snake case and in camel case: two keys of YAML, one field of protobuf.
+    fn twice_named(&mut self, node: &Node<'a>) {
+        for (first, second) in node.twice_named() {
+            let message = format!("expected {first:?} once, but found {:?} as well", second.key());
+            self.report(Rule::TwiceNamed, &second, message);
         }
     }
 
