@@ -89,6 +89,16 @@ impl<'a> Linter<'a> {
             self.report(Rule::FilterDisabled, &disabled, found);
         }
         let Some(config) = filter.get("typed_config") else {
+            // Until it is discovered, this holds.
+            if let Some(config) = filter.path(&["config_discovery", "default_config"])
+                && let Some(message) = Message::of(&config)
+            {
+                self.ext_authz(&config, &message, extent);
+            }
+            // A patch without one leaves it as it was.
+            if extent == Extent::Patch && filter.get("config_discovery").is_none() {
+                return;
+            }
             let name = filter.text_of("name").unwrap_or_default();
             if !self.facts.discovered_filters.contains(name) {
                 let message = format!("expected the filter {name:?} among the files, but found it nowhere");
@@ -159,7 +169,6 @@ impl<'a> Linter<'a> {
 
 /// Whether a filter is ext_authz and asks over gRPC, as the relay wants it.
 fn speaks_grpc(filter: &Node<'_>) -> bool {
-    let config = filter.get("typed_config");
-    let message = config.as_ref().and_then(Message::of).filter(Message::is_ext_authz);
+    let message = Message::of_filter(filter).filter(Message::is_ext_authz);
     message.is_some_and(|message| message.fields.get("grpc_service").is_some())
 }

@@ -3,6 +3,7 @@
 use super::Linter;
 use super::body::BUFFER_SETTINGS;
 use super::envoy::Extent;
+use super::facts::service_name;
 use super::node::{Message, Node};
 use super::rule::Rule;
 
@@ -174,6 +175,7 @@ impl<'a> Linter<'a> {
             if self.facts.ext_authz_names.contains(filter) || filter.contains("ext_authz") {
                 exempt(self, fields);
             }
+            self.switched_on_before(filter, config, fields);
             if let Some(config) = fields.get("config") {
                 self.of_filter(filter, &config, forwards);
             }
@@ -182,6 +184,8 @@ impl<'a> Linter<'a> {
             if let Some(settings) = fields.get("check_settings") {
                 self.check_settings(&settings);
             }
+        } else {
+            self.rewritten_before(filter, config, &message);
         }
     }
 
@@ -192,6 +196,12 @@ impl<'a> Linter<'a> {
         }
         if let Some(service) = settings.get("http_service") {
             self.report(Rule::HttpService, &service, "expected grpc_service, but found http_service");
+        }
+        if let Some(service) = settings.get("grpc_service")
+            && !service_name(&service).is_some_and(|name| self.facts.asked.contains(name))
+        {
+            let found = format!("expected the service that the filter asks, but found {}", service.shown());
+            self.report(Rule::RouteExempt, &service, found);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::filters::{Effect, effect};
 use super::istio;
 use super::node::{Message, Node};
 
@@ -15,6 +16,10 @@ pub(super) struct Facts<'a> {
     pub(super) ext_authz_names: HashSet<&'a str>,
     /// The names of those whose configuration stands by itself, as ECDS delivers it.
     pub(super) discovered_filters: HashSet<&'a str>,
+    /// The names of filters in front of one, and whether they would rewrite requests if they were on.
+    pub(super) before_ext_authz: HashMap<&'a str, bool>,
+    /// The services that such filters ask.
+    pub(super) asked: HashSet<&'a str>,
     /// Whether a connection manager has one.
     pub(super) ext_authz_seen: bool,
     /// Route configurations that connection managers may refer to.
@@ -62,12 +67,22 @@ impl<'a> Facts<'a> {
 
     fn envoy(&mut self, node: &Node<'a>) {
         if is_connection_manager(node) {
-            for filter in node.list("http_filters") {
-                if is_ext_authz(&filter) {
+            let filters = node.list("http_filters");
+            let first = filters.iter().position(is_ext_authz);
+            for (at, filter) in filters.iter().enumerate() {
+                if is_ext_authz(filter) {
                     self.ext_authz_seen = true;
                     self.ext_authz_names.extend(filter.text_of("name"));
+                } else if first.is_some_and(|first| at < first)
+                    && let (Some(name), Some(message)) = (filter.text_of("name"), Message::of_filter(filter))
+                {
+                    let rewrites = effect(&message) == Effect::Rewrites;
+                    *self.before_ext_authz.entry(name).or_default() |= rewrites;
                 }
             }
+        }
+        if let Some(message) = Message::of(node).filter(Message::is_ext_authz) {
+            self.asked.extend(message.fields.get("grpc_service").and_then(|service| service_name(&service)));
         }
         let discovered = node.text_of("@type").is_some_and(|url| url.ends_with(".TypedExtensionConfig"));
         if discovered && is_ext_authz(node) {
@@ -127,10 +142,25 @@ pub(super) fn visit<'a>(node: &Node<'a>, f: &mut dyn FnMut(&Node<'a>)) {
 
 /// Whether an HTTP filter of a connection manager is ext_authz. One whose configuration comes over ECDS has a name only.
 pub(super) fn is_ext_authz(filter: &Node<'_>) -> bool {
-    match filter.get("typed_config").as_ref().and_then(Message::of) {
+    match Message::of_filter(filter) {
         Some(message) => message.is_ext_authz(),
-        None => filter.text_of("name").is_some_and(|name| name.contains("ext_authz")),
+        None => {
+            filter.text_of("name").is_some_and(|name| name.contains("ext_authz"))
+                || discovered_types(filter).iter().any(|url| url.contains(".ext_authz."))
+        }
     }
+}
+
+/// The types that a filter may have that comes over ECDS.
+fn discovered_types<'a>(filter: &Node<'a>) -> Vec<&'a str> {
+    let urls = filter.path(&["config_discovery", "type_urls"]).map(|urls| urls.items()).unwrap_or_default();
+    urls.iter().filter_map(Node::text).collect()
+}
+
+/// Whom a gRPC service calls: a cluster, or an address.
+pub(super) fn service_name<'a>(service: &Node<'a>) -> Option<&'a str> {
+    let names: [&[&str]; 2] = [&["envoy_grpc", "cluster_name"], &["google_grpc", "target_uri"]];
+    names.iter().find_map(|path| service.path(path)?.text())
 }
 
 /// By its type, or where it has none by a field that nothing else has.

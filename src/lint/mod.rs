@@ -11,6 +11,7 @@ mod facts;
 mod filters;
 mod gateway;
 mod istio;
+mod json_patch;
 mod node;
 mod patch;
 mod path;

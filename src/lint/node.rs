@@ -174,7 +174,7 @@ impl<'a> Node<'a> {
     }
 }
 
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {
@@ -226,6 +226,14 @@ impl<'a> Message<'a> {
             }
             _ => Some(Self { name, fields: any.clone(), conditional: false }),
         }
+    }
+
+    /// The message of an HTTP filter in its place: what stands there, or what holds until another one is discovered.
+    pub(super) fn of_filter(filter: &Node<'a>) -> Option<Self> {
+        let config = filter
+            .get("typed_config")
+            .or_else(|| filter.path(&["config_discovery", "default_config"]))?;
+        Self::of(&config)
     }
 
     /// The HTTP filter that it configures, such as `lua`. Empty where it configures none.
