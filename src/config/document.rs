@@ -140,7 +140,8 @@ fn without_location(message: &str) -> String {
 }
 
 /// Envoy skips a key with that tag, with all below it, so that what is read here would not be what it does.
-pub(crate) const IGNORED: &str = "expected no tag !ignore, but found one: Envoy leaves out what it stands before";
+pub(crate) const IGNORED: &str =
+    "expected no tag !ignore, but found one: Envoy leaves out what it stands before";
 
 /// The pointer of a member.
 pub(crate) fn child(pointer: &str, key: &str) -> String {

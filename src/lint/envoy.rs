@@ -136,7 +136,11 @@ impl<'a> Linter<'a> {
         ];
         for switch in switches {
             if let Some(node) = manager.get(switch).filter(Node::may_be_on) {
-                self.report(Rule::RewritesSigned, &node, format!("expected {switch}: false, but found {}", node.shown()));
+                self.report(
+                    Rule::RewritesSigned,
+                    &node,
+                    format!("expected {switch}: false, but found {}", node.shown()),
+                );
             }
         }
         if let Some(action) = manager.get("path_with_escaped_slashes_action")

@@ -74,7 +74,8 @@ impl<'a> Linter<'a> {
             let Some(key) = deny.get("runtime_key") else { return };
             let stays_on = |value: &Node<'a>| value.flag() == Some(true);
             if self.facts.at_runtime(&key).iter().all(stays_on) {
-                if ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| fields.get(name).is_some()) {
+                if ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| fields.get(name).is_some())
+                {
                     let found = format!("expected no switch, but found the runtime key {}", key.shown());
                     self.report(Rule::RuntimeSwitch, &key, found);
                 }

@@ -94,7 +94,8 @@ impl<'a> Facts<'a> {
         {
             self.discovered_filters.extend(value.text_of("name"));
         }
-        for layer in node.path(&["layered_runtime"]).map(|runtime| runtime.list("layers")).unwrap_or_default() {
+        for layer in node.path(&["layered_runtime"]).map(|runtime| runtime.list("layers")).unwrap_or_default()
+        {
             if let Some(values) = layer.get("static_layer") {
                 self.runtime(String::new(), &values);
             }

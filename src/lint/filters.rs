@@ -77,7 +77,9 @@ fn effect_on_route(message: &Message<'_>) -> Effect {
             let code_comes = fields.get("name").is_some() || fields.get("source_code").is_some();
             code_comes && code.is_none_or(|code| code.contains("envoy_on_request"))
         }
-        "ext_proc" => fields.path(&["overrides", "processing_mode"]).is_some_and(|mode| !skips_requests(&mode)),
+        "ext_proc" => {
+            fields.path(&["overrides", "processing_mode"]).is_some_and(|mode| !skips_requests(&mode))
+        }
         _ => return effect(message),
     };
     if rewrites { Effect::Rewrites } else { Effect::None }
@@ -94,8 +96,9 @@ impl<'a> Linter<'a> {
     pub(super) fn rewritten_before(&mut self, filter: &str, config: &Node<'a>, message: &Message<'a>) {
         if self.facts.before_ext_authz.contains_key(filter) && effect_on_route(message) == Effect::Rewrites {
             let name = message.http_filter();
-            let found =
-                format!("expected no filter that can change requests before ext_authz, but found {name} here");
+            let found = format!(
+                "expected no filter that can change requests before ext_authz, but found {name} here"
+            );
             self.report(Rule::RewrittenBefore, config, found);
         }
     }
@@ -103,8 +106,9 @@ impl<'a> Linter<'a> {
     /// A filter in front of ext_authz that is off, until a route turns it on.
     pub(super) fn switched_on_before(&mut self, filter: &str, config: &Node<'a>, fields: &Node<'a>) {
         if self.facts.before_ext_authz.get(filter) == Some(&true) && !fields.is_true("disabled") {
-            let found =
-                format!("expected no filter that can change requests before ext_authz, but found {filter} on here");
+            let found = format!(
+                "expected no filter that can change requests before ext_authz, but found {filter} on here"
+            );
             self.report(Rule::RewrittenBefore, config, found);
         }
     }

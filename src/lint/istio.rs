@@ -122,7 +122,8 @@ impl<'a> Linter<'a> {
             return self.understands("AuthorizationPolicy", root);
         }
         self.asks("CUSTOM AuthorizationPolicy", root);
-        if let Some(dry) = root.path(&["metadata", "annotations", "istio.io/dry-run"]).filter(Node::may_be_on) {
+        if let Some(dry) = root.path(&["metadata", "annotations", "istio.io/dry-run"]).filter(Node::may_be_on)
+        {
             let found = format!("expected a policy that decides, but found a dry run: {}", dry.shown());
             self.report(Rule::ShadowMode, &dry, found);
         }

@@ -17,8 +17,7 @@ const OFF: &[(&str, Rule)] = &[
 ];
 
 /// Settings that are the protection.
-const ON: &[(&str, Rule)] =
-    &[("encode_raw_headers", Rule::RawHeaders), ("pack_as_bytes", Rule::TextBody)];
+const ON: &[(&str, Rule)] = &[("encode_raw_headers", Rule::RawHeaders), ("pack_as_bytes", Rule::TextBody)];
 
 /// Settings that undo it whatever they are.
 const ABSENT: &[(&str, Rule)] = &[
@@ -53,7 +52,8 @@ impl<'a> Linter<'a> {
 
     /// A value at a path that ends with the name of a setting.
     fn named(&mut self, name: &str, value: &Node<'a>) -> bool {
-        let rule = |rules: &[(&str, Rule)]| rules.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule);
+        let rule =
+            |rules: &[(&str, Rule)]| rules.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule);
         let (rule, expected) = match (rule(OFF), rule(ON), rule(ABSENT)) {
             (Some(rule), ..) if value.may_be_on() => (rule, "false"),
             (_, Some(rule), _) if value.flag() != Some(true) => (rule, "true"),
@@ -93,11 +93,11 @@ impl<'a> Linter<'a> {
         let Some(last) = segments.last() else { return };
         let is_place = last.bytes().all(|byte| byte.is_ascii_digit());
         let holder = if is_place { segments.iter().rev().nth(1) } else { segments.last() };
-        let filters =
-            holder.is_some_and(|holder| matches!(holder.as_str(), "http_filters" | "filters" | "filter_chains"));
-        let guards = ["encode_raw_headers", "pack_as_bytes", "with_request_body", "grpc_service", "deny_at_disable"];
-        let by_name = operation.text_of("jsonPath").is_some_and(|path| path.contains("ext_authz"));
-        if filters || guards.contains(&last.as_str()) || by_name {
+        let filters = holder
+            .is_some_and(|holder| matches!(holder.as_str(), "http_filters" | "filters" | "filter_chains"));
+        let guards =
+            ["encode_raw_headers", "pack_as_bytes", "with_request_body", "grpc_service", "deny_at_disable"];
+        if filters || guards.contains(&last.as_str()) || last == "ext_authz" {
             let found = format!("expected ext_authz to stay as it is, but found that {last:?} is taken out");
             self.report(Rule::FilterRemoved, operation, found);
         }

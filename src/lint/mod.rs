@@ -25,6 +25,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::{Location, Problem, Problems};
+use crate::printable::printable;
 use facts::Facts;
 use node::Node;
 pub use rule::{Rule, Severity};
@@ -196,7 +197,8 @@ impl<'a> Linter<'a> {
             rule,
             severity: rule.severity(),
             location: at.location(),
-            message: message.into(),
+            // It quotes the file, which may be anybody's.
+            message: printable(&message.into()),
             gain: rule.gain(),
             fix: rule.fix(),
         };

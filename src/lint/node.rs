@@ -230,9 +230,8 @@ impl<'a> Message<'a> {
 
     /// The message of an HTTP filter in its place: what stands there, or what holds until another one is discovered.
     pub(super) fn of_filter(filter: &Node<'a>) -> Option<Self> {
-        let config = filter
-            .get("typed_config")
-            .or_else(|| filter.path(&["config_discovery", "default_config"]))?;
+        let config =
+            filter.get("typed_config").or_else(|| filter.path(&["config_discovery", "default_config"]))?;
         Self::of(&config)
     }
 

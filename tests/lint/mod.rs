@@ -175,7 +175,8 @@ fn what_leaves_requests_alone_may_stand_before_ext_authz() {
 fn what_a_disabled_filter_denies_is_no_way_around_it() {
     let file = read(&folder("faulty/filter_enabled_half.yaml")).text;
     let with = |deny: &str| {
-        let deny = format!("              deny_at_disable: {{{deny}}}\n              encode_raw_headers: true\n");
+        let deny =
+            format!("              deny_at_disable: {{{deny}}}\n              encode_raw_headers: true\n");
         rules(&file.replace("              encode_raw_headers: true\n", &deny))
     };
     assert_eq!(with("default_value: true"), [""; 0]);
