@@ -3,6 +3,7 @@
 use super::Linter;
 use super::envoy::Extent;
 use super::facts::{is_connection_manager, is_ext_authz, visit};
+use super::filters::{Effect, effect};
 use super::node::{Message, Node};
 use super::rule::Rule;
 
@@ -39,14 +40,23 @@ impl<'a> Linter<'a> {
             _ if takes => self.taken(&operation, &segments),
             // What stands elsewhere in the resource is not seen.
             None => {}
-            Some(value) if value.value.is_object() || value.value.is_array() => {
+            Some(value) if last == "http_filters" => self.filters_replaced(&operation, &value),
+            Some(value) => {
                 if !self.named(last, &value) {
                     self.patched(&value);
                 }
             }
-            Some(value) => {
-                self.named(last, &value);
-            }
+        }
+    }
+
+    /// All filters at once.
+    fn filters_replaced(&mut self, operation: &Node<'a>, value: &Node<'a>) {
+        if !value.items().iter().any(is_ext_authz) {
+            let found = "expected ext_authz among the filters, but found others in place of them";
+            self.report(Rule::FilterRemoved, operation, found);
+        }
+        for filter in value.items() {
+            self.patched(&filter);
         }
     }
 
@@ -76,6 +86,13 @@ impl<'a> Linter<'a> {
         }
         if let Some(message) = Message::of(value).filter(Message::is_ext_authz) {
             return self.ext_authz(value, &message, Extent::Whole);
+        }
+        if let Some(message) = Message::of_filter(value)
+            && effect(&message) == Effect::Rewrites
+        {
+            let name = message.http_filter();
+            let found = format!("expected requests to stay as they were signed, but found {name}");
+            return self.report(Rule::RewritingFilter, value, found);
         }
         let mut settings = Vec::new();
         visit(value, &mut |node| {

@@ -166,7 +166,7 @@ rules! {
         fix "Set status_on_error to 503."
     RuntimeSwitch Note "runtime-switch"
         gain "Whoever can change the runtime of Envoy turns the filter off."
-        fix "Leave filter_enabled out."
+        fix "Leave filter_enabled out, or deny_at_disable without a runtime key."
     NoExtAuthz Note "no-ext-authz"
         gain "What arrives here needs no proof."
         fix "Be sure that no protected backend can be reached this way."
