@@ -41,11 +41,13 @@ impl<'a> Linter<'a> {
             // What stands elsewhere in the resource is not seen.
             None => {}
             Some(value) if last == "http_filters" => self.filters_replaced(&operation, &value),
-            Some(value) => {
-                if !self.named(last, &value) {
-                    self.patched(&value);
-                }
-            }
+            Some(value) => self.put(last, &value),
+        }
+    }
+
+    fn put(&mut self, name: &str, value: &Node<'a>) {
+        if !self.named(name, value) {
+            self.patched(value);
         }
     }
 
