@@ -76,6 +76,7 @@ pub mod relay;
 
 pub mod denial;
 pub mod limits;
+mod printable;
 pub mod timestamp;
 
 pub mod crypto;

@@ -7,7 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Failure;
+use crate::config::Problems;
 use crate::lint::{File, Finding, Report, Rule, lint};
+use crate::printable::printable;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +34,8 @@ pub(super) struct LintArgs {
 
 pub(super) fn run(LintArgs { files, allow, json }: LintArgs) -> Result<(), Failure> {
     let files: Vec<File> = files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    let mut reports = lint(&files).map_err(Failure::usage)?;
+    let mut reports = lint(&files)
+        .map_err(|problems| Failure::usage(Problems { name: printable(&problems.name), ..problems }))?;
     for report in &mut reports {
         report.findings.retain(|finding| !allow.contains(&finding.rule));
     }
@@ -61,18 +64,19 @@ fn read(path: &Path) -> Result<File, Failure> {
     };
     match read {
         Ok(text) => Ok(File { name, text }),
-        Err(error) => Err(Failure::Usage(format!("{name}: {error}"))),
+        Err(error) => Err(Failure::Usage(format!("{}: {error}", printable(&name)))),
     }
 }
 
 fn print_text(report: &Report) {
+    let name = printable(&report.name);
     for finding in &report.findings {
         match finding.location {
-            Some(at) => println!("{}:{}:{}: {finding}", report.name, at.line, at.column),
-            None => println!("{}: {finding}", report.name),
+            Some(at) => println!("{name}:{}:{}: {finding}", at.line, at.column),
+            None => println!("{name}: {finding}"),
         }
     }
-    println!("{}: {}", report.name, report.summary());
+    println!("{name}: {}", report.summary());
 }
 
 /// A finding with the file that it is in.

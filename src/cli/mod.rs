@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::printable::printable_lines;
+
 /// Enforces signed transactions at the proxy: verifies HTTP Message Signatures for Envoy's ext_authz.
 ///
 /// Without a command it serves, on safe built-in settings: port 8000, no keys, every request denied.
@@ -99,7 +101,8 @@ pub fn run() -> ExitCode {
                 Failure::Failed(message) => (message, 1),
             };
             if !message.is_empty() {
-                eprintln!("{message}");
+                // Many quote what a file or a stranger wrote.
+                eprintln!("{}", printable_lines(&message));
             }
             ExitCode::from(code)
         }

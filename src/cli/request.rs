@@ -1,5 +1,6 @@
 //! A request as it is described on the command line, and its signature.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -178,17 +179,27 @@ impl Url {
         let (scheme, rest) = url
             .split_once("://")
             .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
-            .ok_or_else(|| format!("expected an http or https URL, but found {url:?}"))?;
+            .ok_or_else(|| format!("expected an http or https URL, but found {:?}", without_user(url)))?;
         let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') {
-            return Err(format!("expected a URL with a host and no user, but found {url:?}"));
+            return Err(format!("expected a URL with a host and no user, but found {:?}", without_user(url)));
         }
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("expected a URL in printable ASCII: percent-encode {target:?}"));
         }
         let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         Ok(Self { scheme: scheme.to_owned(), authority: authority.to_owned(), target })
+    }
+}
+
+/// A URL without a user's name and password, which no message should repeat.
+pub(super) fn without_user(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}{target}").into(),
+        None => url.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Spanned, Tagged};
 
 use super::problem::{Location, Problem};
 use super::scalar;
@@ -139,6 +139,10 @@ fn without_location(message: &str) -> String {
     format!("{message}{hint}")
 }
 
+/// Envoy skips a key with that tag, with all below it, so that what is read here would not be what it does.
+pub(crate) const IGNORED: &str =
+    "expected no tag !ignore, but found one: Envoy leaves out what it stands before";
+
 /// The pointer of a member.
 pub(crate) fn child(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
@@ -219,8 +223,12 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Tree, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = mapping.next_entry()? {
-            entries.push(entry);
+        while let Some(key) = mapping.next_key::<Spanned<Tagged<String>>>()? {
+            let Spanned { value: Tagged(name, tag), referenced, defined } = key;
+            if tag.is_some_and(|tag| tag.trim_matches(['!', '<', '>']) == "ignore") {
+                return Err(serde::de::Error::custom(IGNORED));
+            }
+            entries.push((Spanned { value: name, referenced, defined }, mapping.next_value()?));
         }
         Ok(Tree::Mapping(entries))
     }

@@ -16,6 +16,7 @@ mod text;
 
 use crate::denial::{Denial, quoted};
 use crate::policy::{Facts, Policy, Terms};
+use crate::printable::{printable, printable_lines};
 use crate::proof::ProofFields;
 use crate::relay::{Decision, Relay, Verdict};
 use crate::request::{Body, Request};
@@ -159,26 +160,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Text that a stranger or a file gave, fit for a terminal: whatever moves a cursor, hides or turns text around is
-/// escaped.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, ' '..='~') || !c.is_ascii() && c.is_alphanumeric() {
-            printable.push(c);
-        } else {
-            printable.extend(c.escape_default());
-        }
-    }
-    printable
-}
-
-/// A text of several lines, each fit for a terminal.
-fn printable_lines(text: &str) -> String {
-    text.trim_end().lines().map(printable).collect::<Vec<_>>().join("\n")
-}
-
-/// The same on one line.
+/// A text of several lines on one, fit for a terminal.
 fn printable_line(text: &str) -> String {
     printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }

@@ -16,7 +16,7 @@ pub(super) enum Api {
 impl Api {
     pub(super) fn of(root: &Node<'_>) -> Self {
         match (root.text_of("apiVersion"), root.text_of("kind")) {
-            (_, Some("EnvoyFilter")) => Self::Envoy,
+            (_, Some("EnvoyFilter" | "EnvoyPatchPolicy")) => Self::Envoy,
             (Some(api), Some(_)) if api.starts_with("gateway.") => Self::Gateway,
             (Some(_), Some(_)) => Self::Istio,
             _ if super::istio::mesh_configuration(root).is_some() => Self::Istio,
@@ -47,6 +47,9 @@ fn istio(rule: Rule) -> Option<&'static str> {
             "Nothing here sets it: let an EnvoyFilter set encode_raw_headers: true, or live with the refusals."
         }
         Rule::ClearRouteCache => "Leave clearRouteCache out.",
+        Rule::ShadowMode => {
+            "Take the annotation istio.io/dry-run away; to roll out step by step, use a policy's `mode: observe`."
+        }
         Rule::StatusOnError => "Set statusOnError: \"503\".",
         Rule::PathAmbiguous => "Set pathNormalization.normalization: BASE, or leave it out.",
         Rule::RetryPolicy => {

@@ -44,7 +44,7 @@ impl<'a> Linter<'a> {
             }
             _ => {}
         }
-        if let Some(node) = settings.get(partial).filter(|node| node.flag() == Some(true)) {
+        if let Some(node) = settings.get(partial).filter(Node::may_be_on) {
             self.report(
                 Rule::PartialBody,
                 &node,
@@ -67,7 +67,7 @@ impl<'a> Linter<'a> {
 
     /// A switch that must not be on.
     pub(super) fn off(&mut self, rule: Rule, fields: &Node<'a>, name: &str) {
-        if let Some(node) = fields.get(name).filter(|node| node.flag() == Some(true)) {
+        if let Some(node) = fields.get(name).filter(Node::may_be_on) {
             self.report(rule, &node, format!("expected {}: false, but found {}", node.key(), node.shown()));
         }
     }

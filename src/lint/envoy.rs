@@ -93,14 +93,21 @@ impl<'a> Linter<'a> {
 
     /// An ext_authz filter in its place in a list.
     pub(super) fn http_filter(&mut self, filter: &Node<'a>, extent: Extent) {
-        if let Some(disabled) = filter.get("disabled").filter(|disabled| disabled.flag() == Some(true)) {
-            self.report(
-                Rule::FilterDisabled,
-                &disabled,
-                "expected the filter to be on, but found disabled: true",
-            );
+        if let Some(disabled) = filter.get("disabled").filter(Node::may_be_on) {
+            let found = format!("expected the filter to be on, but found disabled: {}", disabled.shown());
+            self.report(Rule::FilterDisabled, &disabled, found);
         }
         let Some(config) = filter.get("typed_config") else {
+            // Until it is discovered, this holds.
+            if let Some(config) = filter.path(&["config_discovery", "default_config"])
+                && let Some(message) = Message::of(&config)
+            {
+                self.ext_authz(&config, &message, extent);
+            }
+            // A patch without one leaves it as it was.
+            if extent == Extent::Patch && filter.get("config_discovery").is_none() {
+                return;
+            }
             let name = filter.text_of("name").unwrap_or_default();
             if !self.facts.discovered_filters.contains(name) {
                 let message = format!("expected the filter {name:?} among the files, but found it nowhere");
@@ -137,8 +144,12 @@ impl<'a> Linter<'a> {
             "strip_trailing_host_dot",
         ];
         for switch in switches {
-            if let Some(node) = manager.get(switch).filter(|node| node.flag() == Some(true)) {
-                self.report(Rule::RewritesSigned, &node, format!("expected {switch}: false, but found true"));
+            if let Some(node) = manager.get(switch).filter(Node::may_be_on) {
+                self.report(
+                    Rule::RewritesSigned,
+                    &node,
+                    format!("expected {switch}: false, but found {}", node.shown()),
+                );
             }
         }
         if let Some(action) = manager.get("path_with_escaped_slashes_action")
@@ -171,7 +182,6 @@ impl<'a> Linter<'a> {
 
 /// Whether a filter is ext_authz and asks a service of that kind.
 fn asks_by(filter: &Node<'_>, service: &str) -> bool {
-    let config = filter.get("typed_config");
-    let message = config.as_ref().and_then(Message::of).filter(Message::is_ext_authz);
+    let message = Message::of_filter(filter).filter(Message::is_ext_authz);
     message.is_some_and(|message| message.fields.get(service).is_some())
 }

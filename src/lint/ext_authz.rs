@@ -3,6 +3,7 @@
 use super::Linter;
 use super::body::BUFFER_SETTINGS;
 use super::envoy::Extent;
+use super::facts::service_name;
 use super::node::{Message, Node};
 use super::rule::Rule;
 
@@ -81,16 +82,31 @@ impl<'a> Linter<'a> {
     /// Envoy skips the filter for requests that these settings leave out, or denies them where `deny_at_disable` says
     /// so: then nothing passes unproven.
     fn enabled(&mut self, fields: &Node<'a>) {
-        let denied = fields.get("deny_at_disable").is_some_and(|flag| flag.is_true("default_value"));
-        if denied {
-            return;
+        let deny = fields.get("deny_at_disable").filter(|deny| deny.is_true("default_value"));
+        if let Some(deny) = deny {
+            let Some(key) = deny.get("runtime_key") else { return };
+            let stays_on = |value: &Node<'a>| value.flag() == Some(true);
+            if self.facts.at_runtime(&key).iter().all(stays_on) {
+                if ["filter_enabled", "filter_enabled_metadata"].iter().any(|name| fields.get(name).is_some())
+                {
+                    let found = format!("expected no switch, but found the runtime key {}", key.shown());
+                    self.report(Rule::RuntimeSwitch, &key, found);
+                }
+                return;
+            }
         }
         if let Some(enabled) = fields.get("filter_enabled") {
             let percent = fraction(&enabled);
+            let key = enabled.get("runtime_key");
+            let values = key.as_ref().map(|key| self.facts.at_runtime(key)).unwrap_or_default();
+            let set = values.iter().find(|value| at_runtime(value) < 100.0).cloned();
             if percent < 100.0 {
                 let found = format!("expected the filter for 100% of requests, but found {percent}%");
                 self.report(Rule::FilterEnabled, &enabled, found);
-            } else if let Some(key) = enabled.get("runtime_key") {
+            } else if let Some(set) = set {
+                let found = format!("expected the filter for 100% of requests, but found {}", set.shown());
+                self.report(Rule::FilterEnabled, &set, found);
+            } else if let Some(key) = key {
                 let found = format!("expected no switch, but found the runtime key {}", key.shown());
                 self.report(Rule::RuntimeSwitch, &key, found);
             }
@@ -162,7 +178,7 @@ impl<'a> Linter<'a> {
         let Some(message) = Message::of(config) else { return };
         let fields = &message.fields;
         let exempt = |linter: &mut Self, fields: &Node<'a>| {
-            if let Some(node) = fields.get("disabled").filter(|node| node.flag() == Some(true))
+            if let Some(node) = fields.get("disabled").filter(Node::may_be_on)
                 && forwards
             {
                 let found = "expected the relay to be asked, but found that the filter is off here";
@@ -173,6 +189,7 @@ impl<'a> Linter<'a> {
             if self.facts.ext_authz_names.contains(filter) || filter.contains("ext_authz") {
                 exempt(self, fields);
             }
+            self.switched_on_before(filter, config, fields);
             if let Some(config) = fields.get("config") {
                 self.of_filter(filter, &config, forwards);
             }
@@ -181,8 +198,11 @@ impl<'a> Linter<'a> {
             if let Some(settings) = fields.get("check_settings") {
                 self.check_settings(&settings);
             }
-        } else if message.http_filter() == "header_mutation" {
-            self.header_mutation(fields);
+        } else {
+            if message.http_filter() == "header_mutation" {
+                self.header_mutation(fields);
+            }
+            self.rewritten_before(filter, config, &message);
         }
     }
 
@@ -194,12 +214,27 @@ impl<'a> Linter<'a> {
         if let Some(service) = settings.get("http_service") {
             self.report(Rule::HttpService, &service, "expected grpc_service, but found http_service");
         }
+        if let Some(service) = settings.get("grpc_service")
+            && !service_name(&service).is_some_and(|name| self.facts.asked.contains(name))
+        {
+            let found = format!("expected the service that the filter asks, but found {}", service.shown());
+            self.report(Rule::RouteExempt, &service, found);
+        }
     }
 }
 
-/// A fraction in percent. The denominator is a hundred unless it says otherwise.
+/// The fraction of a setting, in percent.
 fn fraction(enabled: &Node<'_>) -> f64 {
-    let Some(value) = enabled.get("default_value") else { return 100.0 };
+    enabled.get("default_value").map_or(100.0, |value| percent(&value))
+}
+
+/// Likewise of a value in the runtime, where a number alone is one of a hundred. Any other value counts for nothing.
+fn at_runtime(value: &Node<'_>) -> f64 {
+    value.number().unwrap_or_else(|| percent(value))
+}
+
+/// A fraction in percent. The denominator is a hundred unless it says otherwise.
+fn percent(value: &Node<'_>) -> f64 {
     let numerator = value.get("numerator").and_then(|node| node.number()).unwrap_or_default();
     let denominators = ["HUNDRED", "TEN_THOUSAND", "MILLION"];
     match value.get("denominator").and_then(|node| node.word(&denominators)) {

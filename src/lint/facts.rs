@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::clusters::addresses;
+use super::filters::{Effect, effect};
 use super::node::{Message, Node};
 use super::{gateway, istio};
 
@@ -16,6 +17,10 @@ pub(super) struct Facts<'a> {
     pub(super) ext_authz_names: HashSet<&'a str>,
     /// The names of those whose configuration stands by itself, as ECDS delivers it.
     pub(super) discovered_filters: HashSet<&'a str>,
+    /// The names of filters in front of one, and whether they would rewrite requests if they were on.
+    pub(super) before_ext_authz: HashMap<&'a str, bool>,
+    /// The services that such filters ask.
+    pub(super) asked: HashSet<&'a str>,
     /// Whether a connection manager has one.
     pub(super) ext_authz_seen: bool,
     /// Route configurations that connection managers may refer to.
@@ -25,6 +30,8 @@ pub(super) struct Facts<'a> {
     /// The names of its gRPC and its HTTP providers.
     pub(super) grpc_providers: HashSet<&'a str>,
     pub(super) http_providers: HashSet<&'a str>,
+    /// What the files say of keys of the runtime: all of it, since another layer may win elsewhere.
+    pub(super) runtime: HashMap<String, Vec<Node<'a>>>,
     /// Whether a SecurityPolicy asks the relay for a whole Gateway.
     pub(super) gateway_asks: bool,
     /// The Gateways of which that is known, by namespace and name.
@@ -102,12 +109,22 @@ impl<'a> Facts<'a> {
 
     fn envoy(&mut self, node: &Node<'a>) {
         if is_connection_manager(node) {
-            for filter in node.list("http_filters") {
-                if is_ext_authz(&filter) {
+            let filters = node.list("http_filters");
+            let first = filters.iter().position(is_ext_authz);
+            for (at, filter) in filters.iter().enumerate() {
+                if is_ext_authz(filter) {
                     self.ext_authz_seen = true;
                     self.ext_authz_names.extend(filter.text_of("name"));
+                } else if first.is_some_and(|first| at < first)
+                    && let (Some(name), Some(message)) = (filter.text_of("name"), Message::of_filter(filter))
+                {
+                    let rewrites = effect(&message) == Effect::Rewrites;
+                    *self.before_ext_authz.entry(name).or_default() |= rewrites;
                 }
             }
+        }
+        if let Some(message) = Message::of(node).filter(Message::is_ext_authz) {
+            self.asked.extend(message.fields.get("grpc_service").and_then(|service| service_name(&service)));
         }
         let discovered = node.text_of("@type").is_some_and(|url| url.ends_with(".TypedExtensionConfig"));
         if discovered && is_ext_authz(node) {
@@ -119,11 +136,39 @@ impl<'a> Facts<'a> {
         {
             self.discovered_filters.extend(value.text_of("name"));
         }
+        for layer in node.path(&["layered_runtime"]).map(|runtime| runtime.list("layers")).unwrap_or_default()
+        {
+            if let Some(values) = layer.get("static_layer") {
+                self.runtime(String::new(), &values);
+            }
+        }
+        // A layer that comes over RTDS.
+        if node.text_of("@type").is_some_and(|url| url.ends_with("service.runtime.v3.Runtime"))
+            && let Some(values) = node.get("layer")
+        {
+            self.runtime(String::new(), &values);
+        }
         if is_route_configuration(node)
             && let Some(name) = node.text_of("name")
         {
             self.routes.insert(name, node.clone());
         }
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Keys are joined by dots, wherever a mapping ends.
+    fn runtime(&mut self, key: String, value: &Node<'a>) {
+        for (name, member) in value.members() {
+            let key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+            self.runtime(key, &member);
+        }
+        self.runtime.entry(key).or_default().push(value.clone());
+    }
+
+    /// What the files say of the runtime key that a setting names.
+    pub(super) fn at_runtime(&self, key: &Node<'_>) -> &[Node<'a>] {
+        key.text().and_then(|key| self.runtime.get(key)).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -140,10 +185,25 @@ pub(super) fn visit<'a>(node: &Node<'a>, f: &mut dyn FnMut(&Node<'a>)) {
 
 /// Whether an HTTP filter of a connection manager is ext_authz. One whose configuration comes over ECDS has a name only.
 pub(super) fn is_ext_authz(filter: &Node<'_>) -> bool {
-    match filter.get("typed_config").as_ref().and_then(Message::of) {
+    match Message::of_filter(filter) {
         Some(message) => message.is_ext_authz(),
-        None => filter.text_of("name").is_some_and(|name| name.contains("ext_authz")),
+        None => {
+            filter.text_of("name").is_some_and(|name| name.contains("ext_authz"))
+                || discovered_types(filter).iter().any(|url| url.contains(".ext_authz."))
+        }
     }
+}
+
+/// The types that a filter may have that comes over ECDS.
+fn discovered_types<'a>(filter: &Node<'a>) -> Vec<&'a str> {
+    let urls = filter.path(&["config_discovery", "type_urls"]).map(|urls| urls.items()).unwrap_or_default();
+    urls.iter().filter_map(Node::text).collect()
+}
+
+/// Whom a gRPC service calls: a cluster, or an address.
+pub(super) fn service_name<'a>(service: &Node<'a>) -> Option<&'a str> {
+    let names: [&[&str]; 2] = [&["envoy_grpc", "cluster_name"], &["google_grpc", "target_uri"]];
+    names.iter().find_map(|path| service.path(path)?.text())
 }
 
 /// By its type, or where it has none by a field that nothing else has.

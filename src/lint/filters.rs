@@ -1,6 +1,7 @@
 //! The filters around ext_authz, and what rewrites headers before all of them.
 
 use super::Linter;
+use super::facts::visit;
 use super::node::{Message, Node};
 use super::rule::Rule;
 use super::verdict::{is_the_relays, request_mutations};
@@ -38,13 +39,8 @@ pub(super) fn effect(message: &Message<'_>) -> Effect {
             enabled.and_then(|enabled| enabled.flag()) != Some(false)
         }
         "ext_proc" => {
-            let mode = |name: &str| {
-                fields.path(&["processing_mode", name]).and_then(|node| node.text()).unwrap_or("DEFAULT")
-            };
-            let reads_only = fields.is_true("observability_mode");
-            let skips = mode("request_header_mode") == "SKIP"
-                && matches!(mode("request_body_mode"), "DEFAULT" | "NONE");
-            !(reads_only || skips)
+            let skips = fields.get("processing_mode").is_some_and(|mode| skips_requests(&mode));
+            !(fields.is_true("observability_mode") || skips)
         }
         "grpc_json_transcoder"
         | "grpc_json_reverse_transcoder"
@@ -79,7 +75,66 @@ pub(super) fn only_forges(message: &Message<'_>) -> bool {
         && request_mutations(fields).iter().all(|mutation| key(mutation) != Some(false))
 }
 
+/// Likewise, of what a route says of a filter.
+fn effect_on_route(message: &Message<'_>) -> Effect {
+    let fields = &message.fields;
+    if fields.is_true("disabled") {
+        return Effect::None;
+    }
+    let rewrites = match message.http_filter() {
+        "lua" => {
+            let code = fields.path(&["source_code", "inline_string"]).and_then(|code| code.text());
+            let code_comes = fields.get("name").is_some() || fields.get("source_code").is_some();
+            code_comes && code.is_none_or(|code| code.contains("envoy_on_request"))
+        }
+        "ext_proc" => {
+            fields.path(&["overrides", "processing_mode"]).is_some_and(|mode| !skips_requests(&mode))
+        }
+        _ => return effect(message),
+    };
+    if rewrites { Effect::Rewrites } else { Effect::None }
+}
+
+/// Whether a processing mode of ext_proc leaves requests out.
+fn skips_requests(mode: &Node<'_>) -> bool {
+    let body = mode.get("request_body_mode");
+    mode.text_of("request_header_mode") == Some("SKIP") && body.is_none_or(|body| body.text() == Some("NONE"))
+}
+
 impl<'a> Linter<'a> {
+    /// What a route says of a filter that stands in front of ext_authz.
+    pub(super) fn rewritten_before(&mut self, filter: &str, config: &Node<'a>, message: &Message<'a>) {
+        if self.facts.before_ext_authz.contains_key(filter) && effect_on_route(message) == Effect::Rewrites {
+            let name = message.http_filter();
+            let found = format!(
+                "expected no filter that can change requests before ext_authz, but found {name} here"
+            );
+            self.report(Rule::RewrittenBefore, config, found);
+        }
+    }
+
+    /// A filter in front of ext_authz that is off, until a route turns it on.
+    pub(super) fn switched_on_before(&mut self, filter: &str, config: &Node<'a>, fields: &Node<'a>) {
+        if self.facts.before_ext_authz.get(filter) == Some(&true) && !fields.is_true("disabled") {
+            let found = format!(
+                "expected no filter that can change requests before ext_authz, but found {filter} on here"
+            );
+            self.report(Rule::RewrittenBefore, config, found);
+        }
+    }
+
+    /// A filter that has the route chosen anew, wherever its configuration says so.
+    fn route_chosen_anew(&mut self, config: &Node<'a>) {
+        let mut found = Vec::new();
+        visit(config, &mut |node| {
+            found.extend(node.get("clear_route_cache").filter(Node::may_be_on));
+        });
+        for node in found {
+            let message = format!("expected {}: false, but found {}", node.key(), node.shown());
+            self.report(Rule::ClearRouteCache, &node, message);
+        }
+    }
+
     /// The filters of a connection manager, of which the one at `at` is the first ext_authz.
     pub(super) fn filters_around(&mut self, filters: &[Node<'a>], at: usize) {
         for (position, filter) in filters.iter().enumerate() {
@@ -87,8 +142,10 @@ impl<'a> Linter<'a> {
             if position == at || filter.is_true("disabled") {
                 continue;
             }
-            let config = filter.get("typed_config");
-            let Some(message) = config.as_ref().and_then(Message::of) else { continue };
+            let Some(message) = Message::of_filter(filter) else { continue };
+            if !message.is_ext_authz() {
+                self.route_chosen_anew(&message.fields);
+            }
             let name = message.http_filter();
             if name == "header_mutation" && position > at {
                 self.header_mutation(&message.fields);

@@ -74,6 +74,12 @@ impl<'a> Linter<'a> {
                     }
                 }
             }
+            "EnvoyPatchPolicy" => {
+                self.understands("EnvoyPatchPolicy", root);
+                for patch in spec.list("jsonPatches") {
+                    self.json_patch(&patch);
+                }
+            }
             "EnvoyProxy" => {
                 self.understands("EnvoyProxy", root);
                 self.filter_order(&spec);

@@ -131,6 +131,11 @@ impl<'a> Linter<'a> {
             return self.understands("AuthorizationPolicy", root);
         }
         self.asks("CUSTOM AuthorizationPolicy", root);
+        if let Some(dry) = root.path(&["metadata", "annotations", "istio.io/dry-run"]).filter(Node::may_be_on)
+        {
+            let found = format!("expected a policy that decides, but found a dry run: {}", dry.shown());
+            self.report(Rule::ShadowMode, &dry, found);
+        }
         match spec.path(&["provider", "name"]) {
             None => {
                 self.report(Rule::UnknownProvider, &spec, "expected the name of a provider, but found none");

@@ -15,6 +15,7 @@ mod filters;
 mod gateway;
 mod headers;
 mod istio;
+mod json_patch;
 mod kubernetes;
 mod node;
 mod patch;
@@ -32,6 +33,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::config::{Location, Problem, Problems};
+use crate::printable::printable;
 use api::Api;
 use facts::Facts;
 use node::Node;
@@ -152,6 +154,7 @@ pub fn lint(files: &[File]) -> Result<Vec<Report>, Problems> {
     };
     for root in &roots {
         linter.document(root);
+        facts::visit(root, &mut |node| linter.twice_named(node));
     }
     let mut reports = linter.reports;
     for report in &mut reports {
@@ -211,12 +214,21 @@ impl<'a> Linter<'a> {
         }
     }
 
+    /// Members that stand twice, in snake case and in camel case: two keys of YAML, one field of protobuf.
+    fn twice_named(&mut self, node: &Node<'a>) {
+        for (first, second) in node.twice_named() {
+            let message = format!("expected {first:?} once, but found {:?} as well", second.key());
+            self.report(Rule::TwiceNamed, &second, message);
+        }
+    }
+
     fn report(&mut self, rule: Rule, at: &Node<'a>, message: impl Into<String>) {
         let finding = Finding {
             rule,
             severity: rule.severity(),
             location: at.location(),
-            message: message.into(),
+            // It quotes the file, which may be anybody's.
+            message: printable(&message.into()),
             gain: rule.gain(),
             fix: self.api.fix(rule),
         };

@@ -1,5 +1,8 @@
 //! A value of a configuration with the place where it stands, read as the proxies read it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::Value;
 
 use crate::config::Location;
@@ -84,6 +87,23 @@ impl<'a> Node<'a> {
         members.map(|(key, value)| (key.as_str(), self.member(key, value))).collect()
     }
 
+    /// Members that are one field under its two names: the name that stands first, and the member that stands behind.
+    pub(super) fn twice_named(&self) -> Vec<(&'a str, Self)> {
+        let mut members = self.members();
+        members.sort_by_key(|(_, member)| member.location());
+        let mut seen: HashMap<String, &'a str> = HashMap::new();
+        let mut twice = Vec::new();
+        for (key, member) in members {
+            match seen.entry(camel_case(key)) {
+                Entry::Occupied(first) => twice.push((*first.get(), member)),
+                Entry::Vacant(entry) => {
+                    entry.insert(key);
+                }
+            }
+        }
+        twice
+    }
+
     fn member(&self, key: &str, value: &'a Value) -> Self {
         Node { value, pointer: child(&self.pointer, key), ..*self }
     }
@@ -110,7 +130,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether a member is there and true.
+    /// Whether a switch may be on: it is not plainly off. Protobuf takes more spellings for true (`"1"`, `"t"`) than are
+    /// worth a list, so this is the question where being on undoes the protection.
+    pub(super) fn may_be_on(&self) -> bool {
+        self.flag() != Some(false)
+    }
+
+    /// Whether a member is there and plainly true: the question where being on is the protection.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.get(name).and_then(|node| node.flag()) == Some(true)
     }
@@ -148,7 +174,7 @@ impl<'a> Node<'a> {
     }
 }
 
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {
@@ -200,6 +226,13 @@ impl<'a> Message<'a> {
             }
             _ => Some(Self { name, fields: any.clone(), conditional: false }),
         }
+    }
+
+    /// The message of an HTTP filter in its place: what stands there, or what holds until another one is discovered.
+    pub(super) fn of_filter(filter: &Node<'a>) -> Option<Self> {
+        let config =
+            filter.get("typed_config").or_else(|| filter.path(&["config_discovery", "default_config"]))?;
+        Self::of(&config)
     }
 
     /// The HTTP filter that it configures, such as `lua`. Empty where it configures none.

@@ -25,6 +25,7 @@ impl<'a> Linter<'a> {
             match patch.text_of("applyTo") {
                 Some("HTTP_FILTER") => self.filter_patch(&patch, operation.as_ref(), value.as_ref()),
                 Some("NETWORK_FILTER") => {
+                    self.manager_removed(&patch, operation.as_ref(), value.as_ref());
                     let config = value.as_ref().and_then(|value| value.get("typed_config"));
                     let extent = extent(operation.as_ref());
                     if let Some(config) = config.as_ref().filter(|config| is_connection_manager(config)) {
@@ -63,16 +64,43 @@ impl<'a> Linter<'a> {
         }
     }
 
+    /// A patch that takes the connection manager away, and ext_authz with it.
+    fn manager_removed(&mut self, patch: &Node<'a>, operation: Option<&Node<'a>>, value: Option<&Node<'a>>) {
+        let name = patch.path(&["match", "listener", "filterChain", "filter", "name"]);
+        let of_manager =
+            name.as_ref().and_then(Node::text).is_none_or(|name| name.contains("http_connection_manager"));
+        let Some(operation) = operation.filter(|_| of_manager) else { return };
+        let asks = |value: &&Node<'a>| {
+            let config = value.get("typed_config").filter(is_connection_manager);
+            config.is_some_and(|config| config.list("http_filters").iter().any(is_ext_authz))
+        };
+        match operation.text() {
+            Some("REMOVE") => {}
+            Some("REPLACE") if value.filter(asks).is_none() => {}
+            _ => return,
+        }
+        let found = format!(
+            "expected the connection manager to stay, with ext_authz in it, but found {}",
+            operation.shown()
+        );
+        self.report(Rule::FilterRemoved, operation, found);
+    }
+
     fn filter_patch(&mut self, patch: &Node<'a>, operation: Option<&Node<'a>>, value: Option<&Node<'a>>) {
         let beside = beside(patch);
-        if let Some(operation) = operation.filter(|operation| operation.text() == Some("REMOVE"))
-            && beside.is_some_and(|name| name.contains("ext_authz"))
+        // A patch that names no filter is for all of them.
+        let of_ext_authz = beside.is_none_or(|name| name.contains("ext_authz"));
+        let word = operation.and_then(Node::text);
+        if let Some(operation) = operation
+            && of_ext_authz
+            && (word == Some("REMOVE") || word == Some("REPLACE") && !value.is_some_and(is_ext_authz))
         {
-            let found = "expected ext_authz to stay, but found REMOVE";
+            let found = format!("expected ext_authz to stay, but found {}", operation.shown());
             return self.report(Rule::FilterRemoved, operation, found);
         }
         let Some(value) = value else { return };
-        if is_ext_authz(value) {
+        let merged_into_it = of_ext_authz && word == Some("MERGE") && value.get("typed_config").is_none();
+        if merged_into_it || is_ext_authz(value) {
             if extent(operation) == Extent::Whole {
                 self.asks("ext_authz filter", value);
             }

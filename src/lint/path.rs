@@ -17,7 +17,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::Linter;
 use super::node::Node;
-use super::routes::forwards;
+use super::routes::{forwards, scoped_routes};
 use super::rule::Rule;
 
 /// Values of `path_with_escaped_slashes_action`, by their numbers.
@@ -69,7 +69,13 @@ impl<'a> Linter<'a> {
 
     /// The virtual hosts that forward anything.
     fn hosts(&self, manager: &Node<'a>) -> Option<Vec<Node<'a>>> {
-        let mut hosts = self.facts.routes_of(manager)?.list("virtual_hosts");
+        let routes = self.facts.routes_of(manager);
+        let scoped = scoped_routes(manager);
+        if routes.is_none() && scoped.is_empty() {
+            return None;
+        }
+        let mut hosts: Vec<Node<'a>> =
+            routes.iter().chain(&scoped).flat_map(|routes| routes.list("virtual_hosts")).collect();
         hosts.retain(|host| host.get("matcher").is_some() || host.list("routes").iter().any(forwards));
         Some(hosts)
     }

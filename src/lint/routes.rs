@@ -1,7 +1,8 @@
 //! Routes: where the relay is not asked, and what changes a request after the decision.
 
 use super::Linter;
-use super::node::Node;
+use super::facts::visit;
+use super::node::{Message, Node};
 use super::rule::Rule;
 
 /// Conditions for a retry under which the backend did not get the request.
@@ -20,7 +21,10 @@ impl<'a> Linter<'a> {
                 format!("expected the routes {} among the files, but found them nowhere", name.shown());
             self.report(Rule::UnseenRoutes, &name, found);
         }
-        if let Some(scoped) = manager.get("scoped_routes") {
+        for routes in scoped_routes(manager) {
+            self.route_configuration(&routes);
+        }
+        if let Some(scoped) = manager.get("scoped_routes").filter(|scoped| !is_whole(scoped)) {
             let found = "expected routes in a file, but found that they are chosen by scope";
             self.report(Rule::UnseenRoutes, &scoped, found);
         }
@@ -43,6 +47,25 @@ impl<'a> Linter<'a> {
         let forwards = routes.is_empty() || routes.iter().any(forwards);
         self.holder(host, forwards);
         self.retries(host);
+        for route in &routes {
+            self.route(route);
+        }
+        if let Some(matcher) = host.get("matcher") {
+            self.matched_routes(&matcher);
+        }
+    }
+
+    /// The routes that are actions of a matcher, however deep they stand in it.
+    fn matched_routes(&mut self, matcher: &Node<'a>) {
+        let mut routes = Vec::new();
+        visit(matcher, &mut |node| {
+            let Some(message) = Message::of(node) else { return };
+            match message.name {
+                "envoy.config.route.v3.Route" => routes.push(message.fields),
+                "envoy.config.route.v3.RouteList" => routes.extend(message.fields.list("routes")),
+                _ => {}
+            }
+        });
         for route in &routes {
             self.route(route);
         }
@@ -112,6 +135,23 @@ impl<'a> Linter<'a> {
             self.report(Rule::RetryPolicy, policy, found);
         }
     }
+}
+
+fn scopes<'a>(scoped: &Node<'a>) -> Vec<Node<'a>> {
+    let list = scoped.path(&["scoped_route_configurations_list", "scoped_route_configurations"]);
+    list.map(|list| list.items()).unwrap_or_default()
+}
+
+/// The routes of scopes, where they stand in a connection manager.
+pub(super) fn scoped_routes<'a>(manager: &Node<'a>) -> Vec<Node<'a>> {
+    let scopes = manager.get("scoped_routes").map(|scoped| scopes(&scoped)).unwrap_or_default();
+    scopes.iter().filter_map(|scope| scope.get("route_configuration")).collect()
+}
+
+/// Whether every scope has its routes with it.
+fn is_whole(scoped: &Node<'_>) -> bool {
+    let scopes = scopes(scoped);
+    !scopes.is_empty() && scopes.iter().all(|scope| scope.get("route_configuration").is_some())
 }
 
 /// Whether a route sends requests to a backend.

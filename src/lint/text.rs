@@ -1,7 +1,7 @@
 //! From the texts of files to documents, those inside of ConfigMaps among them.
 
 use super::node::{Node, Part};
-use crate::config::document::Document;
+use crate::config::document::{Document, IGNORED};
 use crate::config::{Location, Problem};
 
 /// Every document of a file.
@@ -12,7 +12,7 @@ pub(super) fn parts(file: usize, text: &str) -> Result<Vec<Part>, Problem> {
     let mut inner = Vec::new();
     for root in parts.iter().flat_map(roots).filter(|root| root.text_of("kind") == Some("ConfigMap")) {
         for (_, value) in root.get("data").map(|data| data.members()).unwrap_or_default() {
-            inner.extend(embedded(file, text, &value));
+            inner.extend(embedded(file, text, &value)?);
         }
     }
     parts.extend(inner);
@@ -29,15 +29,18 @@ pub(super) fn roots(part: &Part) -> Vec<Node<'_>> {
 }
 
 /// The documents in a value of a ConfigMap. Most hold something else than YAML, which is no mistake.
-fn embedded(file: usize, text: &str, value: &Node<'_>) -> Vec<Part> {
-    let (Some(inner), Some(location)) = (value.text(), value.value_location()) else { return Vec::new() };
-    let documents = Document::parse_all(inner).unwrap_or_default();
+fn embedded(file: usize, text: &str, value: &Node<'_>) -> Result<Vec<Part>, Problem> {
+    let (Some(inner), Some(location)) = (value.text(), value.value_location()) else { return Ok(Vec::new()) };
+    let documents = match Document::parse_all(inner) {
+        // What a proxy would take, and read differently.
+        Err(problem) if problem.message.contains(IGNORED) => {
+            return Err(Problem { location: value.location(), ..problem });
+        }
+        parsed => parsed.unwrap_or_default(),
+    };
     let (lines, columns) = shift(text, inner, location);
-    documents
-        .into_iter()
-        .filter(|document| document.value.is_object())
-        .map(|document| Part { file, document, lines, columns })
-        .collect()
+    let objects = documents.into_iter().filter(|document| document.value.is_object());
+    Ok(objects.map(|document| Part { file, document, lines, columns }).collect())
 }
 
 /// By how much places in a block scalar (`|`) differ from those in the file around it. For other scalars, whose lines

@@ -137,3 +137,38 @@ fn a_file_that_cannot_be_linted_is_a_mistake_of_its_own() {
     assert!(stderr(&missing).starts_with("missing.yaml: "), "{}", stderr(&missing));
     assert_eq!(lint(&[]).status.code(), Some(64));
 }
+
+#[test]
+fn what_a_file_holds_does_not_steer_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let escapes = "\\e]0;a\\a\\x9b2J\\u202e\\x7f";
+    let sound = std::fs::read_to_string(super::folder("sound/bootstrap.yaml")).unwrap();
+    let ext_authz = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
+    let texts = [
+        sound.replace(
+            &format!("\"@type\": {ext_authz}"),
+            &format!("\"@type\": \"a/{escapes}.filters.http.ext_authz.ExtAuthz\""),
+        ),
+        sound
+            .replace(
+                "path_with_escaped_slashes_action: ",
+                "upgrade_configs: [{upgrade_type: UPGRADE}]\n          path_with_escaped_slashes_action: ",
+            )
+            .replace("UPGRADE", &format!("[\"{escapes}\"]")),
+        format!("\"{escapes}\": [1\n"),
+        format!("\"{escapes}\": 1\n\"{escapes}\": 1\n"),
+    ];
+    for (at, text) in texts.iter().enumerate() {
+        for arguments in [&[][..], &["--json"]] {
+            let path = folder.path().join(format!("{at}\u{1b}[2J\u{202e}\n.yaml"));
+            std::fs::write(&path, text).unwrap();
+            let output = lint(&[&[path.to_str().unwrap()], arguments].concat());
+            assert!(matches!(output.status.code(), Some(1 | 64)), "{text}");
+            let printed = stdout(&output) + &stderr(&output);
+            // JSON has escapes of its own, for all but what it lets stand.
+            let fits = |c: char| c == '\n' || c == '…' || matches!(c, ' '..='~');
+            assert!(!arguments.is_empty() || printed.chars().all(fits), "{printed:?}");
+            assert!(!printed.contains('\u{1b}'), "{printed:?}");
+        }
+    }
+}

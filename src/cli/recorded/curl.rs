@@ -4,7 +4,7 @@
 //! shows a request's body.
 
 use super::{ClientRequest, Overrides, RecordedBody, chosen, shown};
-use crate::cli::request::Url;
+use crate::cli::request::{Url, without_user};
 use crate::envoy::Plain;
 use crate::request::trimmed;
 
@@ -29,7 +29,7 @@ struct Sent<'a> {
 impl Sent<'_> {
     fn shown(&self) -> String {
         let text = |bytes| String::from_utf8_lossy(bytes);
-        shown(&format!("{} {}", text(self.method), text(self.target)))
+        shown(&format!("{} {}", text(self.method), without_user(&text(self.target))))
     }
 }
 

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Number;
 
 use super::{ClientRequest, Overrides, RecordedBody, chosen, shown};
-use crate::cli::request::Url;
+use crate::cli::request::{Url, without_user};
 use crate::envoy::Plain;
+use crate::printable::printable;
 use crate::request::{normalized_authority, trimmed};
 use crate::timestamp::Timestamp;
 
@@ -71,7 +72,12 @@ impl Entry {
         let is_signature = |header: &Header| header.name.eq_ignore_ascii_case("signature-input");
         let signed = if self.request.headers.iter().any(is_signature) { ", signed" } else { "" };
         let started = self.started.as_deref().unwrap_or("at an unknown time");
-        format!("{} {}, {}{signed}", shown(&self.request.method), shown(&self.request.url), shown(started))
+        format!(
+            "{} {}, {}{signed}",
+            shown(&self.request.method),
+            shown(&without_user(&self.request.url)),
+            shown(started)
+        )
     }
 }
 
@@ -97,7 +103,7 @@ pub(super) fn read(text: &[u8], overrides: &Overrides) -> Result<ClientRequest, 
 /// A whole file, one entry of it, or only an entry's request.
 fn entries(text: &[u8]) -> Result<Vec<Entry>, String> {
     fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-        serde_json::from_slice(text).map_err(|error| format!("not a HAR: {error}"))
+        serde_json::from_slice(text).map_err(|error| printable(&format!("not a HAR: {error}")))
     }
     #[derive(Deserialize)]
     struct Members {
@@ -192,7 +198,12 @@ fn url(url: &str) -> Result<Url, String> {
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => "http",
         "https" | "wss" => "https",
-        _ => return Err(format!("expected a request to an http or https URL, but found {:?}", shown(url))),
+        _ => {
+            return Err(format!(
+                "expected a request to an http or https URL, but found {:?}",
+                shown(&without_user(url))
+            ));
+        }
     };
     // The user goes into a header, and the fragment nowhere.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

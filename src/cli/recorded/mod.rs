@@ -19,6 +19,7 @@ use super::Failure;
 use crate::denial::Denial;
 use crate::envoy::{Plain, RecordedCheck};
 use crate::limits::Limits;
+use crate::printable::printable;
 use crate::request::{Body, Request};
 use crate::timestamp::Timestamp;
 
@@ -59,7 +60,7 @@ impl RecordedArgs {
         source
             // One byte more than is allowed, so that `read` sees that there is more.
             .and_then(|source| source.take(LARGEST as u64 + 1).read_to_end(&mut text))
-            .map_err(|error| Failure::failed(format!("{name}: {error}")))?;
+            .map_err(|error| Failure::failed(format!("{}: {error}", printable(name))))?;
         let overrides = Overrides { scheme: self.scheme.clone(), body, entry: self.entry };
         read(&text, name, overrides).map(Some)
     }
@@ -178,7 +179,7 @@ impl Recorded {
 /// # Errors
 /// `Usage` for a record that cannot be read, and one that leaves open which request is meant.
 pub(super) fn read(text: &[u8], name: &str, overrides: Overrides) -> Result<Recorded, Failure> {
-    let usage = |problem: String| Failure::Usage(format!("{name}: {problem}"));
+    let usage = |problem: String| Failure::Usage(format!("{}: {problem}", printable(name)));
     if text.len() > LARGEST {
         return Err(usage(format!("more than {LARGEST} bytes: keep only the request that is meant")));
     }
@@ -202,7 +203,7 @@ fn read_check(text: &[u8], overrides: &Overrides) -> Result<Recorded, String> {
     }
     chosen(&[()], overrides.entry, |()| "the check".to_owned())?;
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let check = RecordedCheck::parse(text).map_err(|error| error.to_string())?;
+    let check = RecordedCheck::parse(text).map_err(|error| printable(&error.to_string()))?;
     let time = check.time();
     Ok(Recorded { format: Format::Check, check, unknown_body: None, time, notes: Vec::new() })
 }
@@ -301,8 +302,7 @@ fn listed<T>(entries: &[T], line: impl Fn(&T) -> String) -> String {
 /// What a record holds, fit for a line on a terminal.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 120;
-    let mut shown: String =
-        text.chars().take(LONGEST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let mut shown = printable(&text.chars().take(LONGEST).collect::<String>());
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }

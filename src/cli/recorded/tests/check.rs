@@ -101,3 +101,14 @@ fn nothing_overrides_what_envoy_sent() {
         "record: there is no request 2, but 1\n  1: the check"
     );
 }
+
+#[test]
+fn names_of_a_check_do_not_steer_a_terminal() {
+    for check in [
+        "{\"attributes\": {\"\\u001b[2J\\u009b2J\\u202ename\\n\": 1}}",
+        "{\"attributes\": {\"metadataContext\": {\"typedFilterMetadata\": {\"a\": {\"@type\": \"a/\\u001b]0;b\\u0007\\u202e\"}}}}}",
+    ] {
+        let refused = problem(check, Overrides::default());
+        assert!(refused.chars().all(|c| matches!(c, ' '..='~')), "{refused:?}");
+    }
+}

@@ -262,3 +262,14 @@ fn what_is_no_header_is_named_with_its_line() {
     let record = recorded(text, Overrides::default());
     assert_eq!(request(&record).fields.lines("a").collect::<Vec<_>>(), [b"\xFF"]);
 }
+
+#[test]
+fn no_message_tells_a_password() {
+    let line = "> GET http://alice:secret@bank.example/ HTTP/1.1\n> Host: bank.example\n> \n";
+    for record in [line.to_owned(), line.repeat(2)] {
+        let refused = problem(record, Overrides { entry: Some(1), ..Overrides::default() });
+        assert!(!refused.contains("secret"), "{refused:?}");
+    }
+    let listed = problem(line, Overrides { entry: Some(3), ..Overrides::default() });
+    assert!(listed.contains("GET http://bank.example/") && !listed.contains("secret"), "{listed:?}");
+}

@@ -184,3 +184,22 @@ fn only_http_urls_are_read() {
         problem(changed(|request| *request = json!({"url": "https://a.example/"})), Overrides::default());
     assert_eq!(problem, "record: not a HAR: missing field `method` at line 1 column 28");
 }
+
+/// What an entry holds is anybody's, and stands on a terminal before one is chosen.
+#[test]
+fn a_list_of_entries_neither_steers_a_terminal_nor_tells_a_password() {
+    let request = |method: &str, url: &str| json!({"method": method, "url": url, "headers": []});
+    let escapes = "\u{1b}]0;a\u{7}\u{9b}2J\u{202e}\n";
+    let entries = json!({"log": {"entries": [
+        {"startedDateTime": escapes, "request": request(escapes, &format!("https://bank.example/{escapes}"))},
+        {"request": request("GET", "https://alice:secret@bank.example/a@b")},
+    ]}});
+    let listed = problem(entries.to_string(), Overrides::default());
+    assert!(listed.chars().all(|c| c == '\n' || matches!(c, ' '..='~')), "{listed:?}");
+    assert_eq!(listed.lines().count(), 3, "{listed:?}");
+    assert!(listed.contains("GET https://bank.example/a@b, ") && !listed.contains("secret"), "{listed:?}");
+
+    let other = json!({"request": request("GET", "ftp://alice:secret@bank.example/")});
+    let refused = problem(other.to_string(), Overrides::default());
+    assert!(refused.contains("ftp://bank.example/") && !refused.contains("secret"), "{refused:?}");
+}
