@@ -2,33 +2,34 @@
 
 use super::{MismatchStory, Tried, TriedOutcome, counted, printable, printable_line, printable_lines};
 use crate::policy::{Facts, Mismatch, Mode, Policy, ProtectBy, Submitter, Target, Terms};
-use crate::relay::{Decision, Relay};
+use crate::relay::{Decision, Observation, Relay};
 use crate::verify::{BodyRule, QueryRule, Requirement};
 
 /// Every policy up to the one that decided; all of them where none did.
 pub(super) fn tried(relay: &Relay, facts: &Facts<'_>, decision: &Decision) -> Vec<Tried> {
     let route = facts.request().route_policy;
     let mut tried = Vec::new();
-    let mut observed = false;
+    // The first policy that observes is asked, and no other that does.
+    let mut asked: Option<&str> = None;
     // A route that names a policy leaves no other choice.
     let policies = relay.policies.iter().filter(|policy| route.is_none_or(|route| *policy.name == *route));
     for policy in policies {
         let decides = decision.policy.as_ref() == Some(&policy.name);
         let mut story = one(relay, facts, policy, decides);
-        if let Some(observation) = &decision.observed
-            && !decides
-            && policy.mode == Mode::Observe
-            && story.outcome != TriedOutcome::NotMatching
-        {
-            observed |= observation.policy == policy.name;
-            if observation.policy == policy.name {
-                let denial = &observation.denial;
-                story.problem = Some(format!("would deny with {}: {}", denial.code, denial.detail));
+        let observation = decision.observed.as_ref().filter(|observed| observed.policy == policy.name);
+        match (asked, observation) {
+            _ if decides || policy.mode != Mode::Observe || story.outcome == TriedOutcome::NotMatching => {}
+            (Some(asked), _) => {
                 story.outcome = TriedOutcome::Observes;
-            } else if observed {
-                story.problem = Some(format!("not asked, after {}", observation.policy));
-                story.outcome = TriedOutcome::Observes;
+                story.problem = Some(format!("not asked, after {}", printable(asked)));
             }
+            (None, Some(Observation { denial, .. })) => {
+                asked = Some(&policy.name);
+                story.outcome = TriedOutcome::Observes;
+                story.problem = Some(format!("would deny with {}: {}", denial.code, denial.detail));
+            }
+            (None, None) if story.outcome == TriedOutcome::Observes => asked = Some(&policy.name),
+            (None, None) => {}
         }
         tried.push(story);
         if decides {
@@ -66,15 +67,23 @@ fn one(relay: &Relay, facts: &Facts<'_>, policy: &Policy, decides: bool) -> Trie
     }
     if !story.mismatches.is_empty() {
         story.outcome = TriedOutcome::NotMatching;
-    } else if let Err(denial) = policy.applies(facts, None, &relay.limits) {
-        story.outcome = TriedOutcome::ConditionFailed;
-        story.problem = Some(match &*denial.particulars {
-            "" => denial.detail.into_owned(),
-            particulars => format!("{} ({particulars})", denial.detail),
-        });
-    } else if !decides {
+        return story;
+    }
+    match policy.applies(facts, None, &relay.limits) {
+        Err(denial) => {
+            story.outcome = TriedOutcome::ConditionFailed;
+            story.problem = Some(match &*denial.particulars {
+                "" => denial.detail.into_owned(),
+                particulars => format!("{} ({particulars})", denial.detail),
+            });
+        }
+        Ok(_) if decides => {}
+        Ok(true) if policy.mode == Mode::Observe => {
+            story.outcome = TriedOutcome::Observes;
+            story.problem = Some("another policy decides".to_owned());
+        }
         // It matches and did not decide: only its condition does that.
-        story.outcome = TriedOutcome::ConditionFalse;
+        Ok(_) => story.outcome = TriedOutcome::ConditionFalse,
     }
     story
 }

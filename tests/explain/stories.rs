@@ -70,6 +70,34 @@ fn a_route_leaves_one_policy() {
 }
 
 #[test]
+fn a_policy_that_observes_leaves_the_decision_to_one_that_enforces() {
+    let settings = "policies:
+      - {name: apart, match: {}, mode: observe, when: 'request.method == \"PUT\"'}
+      - {name: strict, match: {}, mode: observe}
+      - {name: stricter, match: {}, mode: observe, proof: {roles: [manager]}}
+      - {name: open, match: {}, proof: none}";
+    let told = story(settings, &[], &Ask::get("/"));
+    let outcomes: Vec<_> = told.policies.iter().map(|tried| tried.outcome).collect();
+    let (no, seen, yes) = (TriedOutcome::ConditionFalse, TriedOutcome::Observes, TriedOutcome::Decides);
+    assert_eq!(outcomes, [no, seen, seen, yes]);
+    let text = Text(&told).to_string();
+    for line in [
+        "strict: only observes: would deny with proof-missing",
+        "stricter: only observes: not asked, after strict",
+        "✓ open: matches, and decides",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let settings = "policies:
+      - {name: open, match: {}, mode: observe, proof: none}
+      - {name: strict, match: {}}";
+    let told = story(settings, &[], &Ask::get("/"));
+    assert_eq!(told.decision.code, Some("proof-missing"));
+    let text = Text(&told).to_string();
+    assert!(text.contains("open: only observes: another policy decides"), "{text}");
+}
+
+#[test]
 fn conditions_are_false_or_fail_at_a_place() {
     let settings = r#"policies:
       - {name: large, match: {}, when: "body.amount > 100"}
