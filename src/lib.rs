@@ -77,6 +77,7 @@ pub mod relay;
 pub mod denial;
 pub mod limits;
 mod printable;
+mod spelling;
 pub mod timestamp;
 
 pub mod crypto;

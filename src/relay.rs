@@ -164,7 +164,7 @@ impl Relay {
                 observing = Some((policy, permit));
                 continue;
             }
-            let observed = observing.and_then(|(policy, permit)| self.observe(policy, permit.err()?));
+            let observed = observing.and_then(|(policy, permit)| Some(self.observe(policy, permit.err()?)));
             let policy_name = Some(Arc::clone(&policy.name));
             let verdict = match self.grant(request, permit).await {
                 Ok(grant) => Verdict::Allowed(grant),
@@ -181,14 +181,14 @@ impl Relay {
         };
         let (verdict, observed) = match self.grant(request, permit).await {
             Ok(grant) => (Verdict::Allowed(grant), None),
-            Err(denial) => (Verdict::Observed, self.observe(policy, denial)),
+            Err(denial) => (Verdict::Observed, Some(self.observe(policy, denial))),
         };
         Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed }
     }
 
-    fn observe(&self, policy: &Policy, denial: Denial) -> Option<Observation> {
+    fn observe(&self, policy: &Policy, denial: Denial) -> Observation {
         let times = self.observed.count(&policy.name, denial.code);
-        Some(Observation { policy: Arc::clone(&policy.name), denial, times })
+        Observation { policy: Arc::clone(&policy.name), denial, times }
     }
 
     /// What is checked, and in what order. Each step takes what only the step before can make. Nothing comes of it where

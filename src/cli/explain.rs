@@ -95,19 +95,13 @@ impl Clock for Still {
 }
 
 pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
-    let config = match &args.config {
-        Some(path) => Config::load(path),
-        None => Config::built_in(),
-    }
-    .map_err(Failure::usage)?;
+    let config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
     let keys = store::load(&config.key_files).map_err(Failure::usage)?;
     let now = SystemClock.now();
     let mut relay = Relay::new(config, keys, no_claims(), Arc::new(Still(now)));
 
     let base = match &args.base {
-        Some(path) => {
-            Some(fs::read(path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?)
-        }
+        Some(path) => Some(fs::read(path).map_err(|error| Failure::at(path, error))?),
         None => None,
     };
     let label = args.signature.label.clone();

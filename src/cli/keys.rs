@@ -101,14 +101,14 @@ fn new(args: &NewKey) -> Result<(), Failure> {
         .create_new(true)
         .mode(0o600)
         .open(&args.private)
-        .map_err(|error| named(&args.private, error))?;
+        .map_err(|error| Failure::at(&args.private, error))?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(|error| named(&args.private, error))?;
+        .map_err(|error| Failure::at(&args.private, error))?;
     if let Err(error) = replace(&args.trust_store, &format!("{set:#}\n")) {
         // A key that no trust store names would only be in the way of the next attempt.
         let _ = fs::remove_file(&args.private);
-        return Err(named(&args.trust_store, error));
+        return Err(Failure::at(&args.trust_store, error));
     }
 
     println!("{id}");
@@ -121,7 +121,7 @@ fn with_key(path: &Path, key: Value) -> Result<Value, Failure> {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
         Err(error) if error.kind() == ErrorKind::NotFound => json!({"keys": []}),
-        Err(error) => return Err(named(path, error)),
+        Err(error) => return Err(Failure::at(path, error)),
     };
     match set.get_mut("keys").and_then(Value::as_array_mut) {
         Some(keys) => {
@@ -194,8 +194,4 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         println!("{}  {}  {roles}  {}  {state}", key.subject, key.public.algorithm().name(), key.id);
     }
     Ok(())
-}
-
-fn named(path: &Path, error: std::io::Error) -> Failure {
-    Failure::failed(format!("{}: {error}", path.display()))
 }

@@ -67,6 +67,11 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
+    /// A file that could not be read or written.
+    fn at(path: &std::path::Path, error: std::io::Error) -> Self {
+        Self::Failed(format!("{}: {error}", path.display()))
+    }
+
     fn usage(error: impl std::fmt::Display) -> Self {
         Self::Usage(error.to_string())
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -132,8 +132,8 @@ impl RequestParts {
             match header.strip_prefix('@') {
                 None => headers.push(read_header(header)?),
                 Some(path) => {
-                    let text = fs::read_to_string(path)
-                        .map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+                    let text =
+                        fs::read_to_string(path).map_err(|error| Failure::at(Path::new(path), error))?;
                     for line in text.lines().filter(|line| !line.trim().is_empty()) {
                         let header = read_header(line)?;
                         added.push(header.0.clone());
@@ -150,9 +150,7 @@ impl RequestParts {
     pub(super) fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
         match (&self.body, &self.body_file) {
             (Some(text), _) => Ok(Some(text.clone().into_bytes())),
-            (None, Some(path)) => fs::read(path)
-                .map(Some)
-                .map_err(|error| Failure::failed(format!("{}: {error}", path.display()))),
+            (None, Some(path)) => fs::read(path).map(Some).map_err(|error| Failure::at(path, error)),
             (None, None) => Ok(None),
         }
     }
@@ -207,7 +205,7 @@ impl Described {
     /// Adds a signature, and a digest of the body where it is covered and not there yet.
     pub(super) fn sign(&mut self, key: &PathBuf, args: &SignatureArgs) -> Result<(), Failure> {
         let text = fs::read(key).map(zeroize::Zeroizing::new);
-        let text = text.map_err(|error| Failure::failed(format!("{}: {error}", key.display())))?;
+        let text = text.map_err(|error| Failure::at(key, error))?;
         let key = parse_private_jwk(&text)
             .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
         let body = self.body.as_deref().filter(|body| !body.is_empty());

@@ -34,11 +34,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let mut config = match &args.config {
-        Some(path) => Config::load(path),
-        None => Config::built_in(),
-    }
-    .map_err(Failure::usage)?;
+    let mut config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.log.level = args.log_level.unwrap_or(config.log.level);
     config.log.format = args.log_format.unwrap_or(config.log.format);

@@ -63,6 +63,14 @@ impl Config {
         Self::parse(DEFAULT, "built-in settings", Path::new(""))
     }
 
+    /// The file, or the built-in settings where there is none.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_or_built_in(path: Option<&Path>) -> Result<Self, Problems> {
+        path.map_or_else(Self::built_in, Self::load)
+    }
+
     /// Reads a file. Paths in it are relative to its folder.
     ///
     /// # Errors

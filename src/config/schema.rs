@@ -10,6 +10,7 @@ use super::document::{Document, child};
 use super::file::ConfigFile;
 use super::format;
 use super::problem::Problem;
+use crate::spelling::unknown;
 
 /// The JSON Schema (2020-12) of the configuration file.
 #[must_use]
@@ -93,7 +94,7 @@ impl<'a> Check<'a> {
             match (known.and_then(|known| known.get(key)), schema.get("additionalProperties")) {
                 (Some(schema), _) => self.value(schema, value, &pointer),
                 (None, Some(Value::Bool(false))) => {
-                    let message = unknown_key(key, known.unwrap_or(&none));
+                    let message = unknown("key", key, known.unwrap_or(&none).keys());
                     self.problems.push(self.document.key_problem(&pointer, message));
                 }
                 (None, Some(schema)) => self.value(schema, value, &pointer),
@@ -211,18 +212,5 @@ fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
         value => value.to_string(),
-    }
-}
-
-fn unknown_key(key: &str, known: &Map<String, Value>) -> String {
-    let nearest = known.keys().map(|known| (strsim::damerau_levenshtein(key, known), known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 1 + key.len() / 3 => {
-            format!("the key {key:?} is unknown: did you mean {nearest}?")
-        }
-        _ => {
-            let known: Vec<&str> = known.keys().map(String::as_str).collect();
-            format!("the key {key:?} is unknown: expected one of {}", known.join(", "))
-        }
     }
 }

@@ -70,7 +70,7 @@ pub enum Terms {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Enforce,
-    /// Decide, record and mark, but let the request pass.
+    /// Decide, record and mark, but deny nothing, and leave the decision to a policy below that enforces.
     Observe,
 }
 
@@ -165,7 +165,7 @@ impl Policy {
     /// `field-uncovered`; or `proof-missing`, where the policy does ask for one.
     pub fn open(&self, request: &Request<'_>) -> Result<Open, Denial> {
         match self.terms {
-            Terms::Open => Ok(Open { remove: self.protect.check(&request.fields, |_| false)? }),
+            Terms::Open => Ok(Open { remove: self.protected(request, |_| false)? }),
             Terms::Proof { .. } => {
                 Err(Denial::new(Code::ProofMissing, "this resource requires a signed request"))
             }
@@ -256,7 +256,7 @@ impl Policy {
             }
             _ => true,
         };
-        let remove = self.protect.check(&request.fields, |name| verified.covers_field(name))?;
+        let remove = self.protected(request, |name| verified.covers_field(name))?;
         let spent = proofs.iter().filter(counts).map(|proof| SpentProof {
             key: Arc::clone(proof.key()),
             nonce: proof.proof().parameters().nonce.as_deref().map(Into::into),

@@ -72,14 +72,8 @@ fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
     if raw.bytes().any(|byte| matches!(byte, b'\\' | b';')) {
         return Err(ambiguous("it contains \\ or ;"));
     }
-    let mut rest = raw;
-    while let Some((_, escape)) = rest.split_once('%') {
-        let digits =
-            escape.as_bytes().first_chunk::<2>().filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        if digits.is_none() {
-            return Err(ambiguous("it contains a % that is no escape"));
-        }
-        rest = escape;
+    if !are_escapes(raw) {
+        return Err(ambiguous("it contains a % that is no escape"));
     }
     let decoded: Cow<'_, [u8]> = percent_decode_str(raw).into();
     if raw.len() != decoded.len()
@@ -96,6 +90,13 @@ fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Denial> {
         return Err(ambiguous("it is still escaped when decoded, or not UTF-8"));
     }
     Ok(decoded)
+}
+
+/// Whether every `%` begins an escape (RFC 3986 §2.1).
+pub(super) fn are_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| {
+        after.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 fn ambiguous(reason: &str) -> Denial {

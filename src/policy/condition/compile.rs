@@ -11,6 +11,7 @@ use super::node::{Each, Fact, Kind, Node};
 use super::types::{SIGNER, Type};
 use super::{Mistake, Reads};
 use crate::policy::PathPattern;
+use crate::spelling::unknown;
 
 /// How long a condition may be, in bytes. The parser goes down one level for each operator of a chain, and nothing but the
 /// length of the text keeps it from the end of the stack.
@@ -367,16 +368,4 @@ fn members_of(root: &str, known: Vec<String>) -> String {
         return format!("{root} has no members here: the policy's match names no parameters of the path");
     }
     format!("expected a member of {root}: {root}.{}", known.join(&format!(", {root}.")))
-}
-
-pub(super) fn unknown(what: &str, name: &str, known: impl IntoIterator<Item = impl Into<String>>) -> String {
-    let known: Vec<String> = known.into_iter().map(Into::into).collect();
-    let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 1 + name.len() / 3 => {
-            format!("the {what} {name:?} is unknown: did you mean {nearest}?")
-        }
-        Some(_) => format!("the {what} {name:?} is unknown: expected one of {}", known.join(", ")),
-        None => format!("the {what} {name:?} is unknown: there is none"),
-    }
 }

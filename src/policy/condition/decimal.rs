@@ -62,6 +62,12 @@ impl Decimal {
         self.exponent >= 0
     }
 
+    /// The number as a position in a list, if it can be one.
+    pub(super) fn as_position(self) -> Option<usize> {
+        // Only what is whole can be scaled to ones.
+        usize::try_from(self.scaled_to(0)?).ok()
+    }
+
     /// The sum, if it fits.
     pub(super) fn add(self, other: Self) -> Option<Self> {
         let exponent = self.exponent.min(other.exponent);

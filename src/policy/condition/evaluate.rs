@@ -188,9 +188,7 @@ impl<'f: 'v, 'v> Evaluation<'_, 'f, 'v> {
     fn index(&mut self, node: &'v Node, of: &'v Node, index: &'v Node) -> Result<Value<'v>> {
         match (self.value(of)?, self.value(index)?) {
             (Value::List(values), Value::Number(position)) => {
-                let mut positions = 0_i128..;
-                let found = values.iter().find(|_| positions.next().map(Decimal::from) == Some(position));
-                self.spend(values.len() / BYTES_A_STEP)?;
+                let found = position.as_position().and_then(|position| values.get(position));
                 found.cloned().ok_or_else(|| no_value(node, "the list has no such position"))
             }
             (of @ (Value::Object(_) | Value::Headers | Value::Query), Value::String(name)) => {

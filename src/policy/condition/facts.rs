@@ -10,6 +10,7 @@ use super::media_type;
 use super::value::{Object, Value};
 use crate::denial::{Code, Denial, quoted};
 use crate::policy::Target;
+use crate::policy::path::are_escapes;
 use crate::request::{Encoding, Request, is_same_to_backends};
 use crate::verify::Verified;
 
@@ -68,7 +69,7 @@ impl<'a> Facts<'a> {
         let fields = &self.request.fields;
         let is_twin = |other: &&str| *other != name && is_same_to_backends(name, other);
         if let Some(twin) = fields.names().find(is_twin) {
-            return Err(format!("some backends take the header {} for {name}", quoted(twin)));
+            return Err(format!("some backends take the header {} for {}", quoted(twin), quoted(name)));
         }
         if !fields.contains(name) {
             return Ok(None);
@@ -118,17 +119,10 @@ impl<'a> Facts<'a> {
         let Some(value) = found else { return Ok(None) };
         // What is not UTF-8 decodes to this character, and two queries would look alike.
         if value.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(format!("the query parameter {name} is not UTF-8"));
+            return Err(format!("the query parameter {} is not UTF-8", quoted(name)));
         }
         Ok(Some(value))
     }
-}
-
-/// Whether every `%` begins an escape (RFC 3986 §2.1).
-fn are_escapes(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        after.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
 }
 
 /// Who signed, as conditions see it.

@@ -3,9 +3,10 @@
 use cel::common::ast::operators;
 use regex::RegexBuilder;
 
-use super::compile::{Compiler, Typed, unknown};
+use super::compile::{Compiler, Typed};
 use super::node::{Arithmetic, Fact, Kind, Node, Order, Text};
 use super::types::Type;
+use crate::spelling::unknown;
 
 /// The functions, as a message lists them.
 const FUNCTIONS: [&str; 13] = [
