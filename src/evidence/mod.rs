@@ -1,0 +1,6 @@
+//! What a third party needs to check a decision again, years later, without trusting anybody here.
+//!
+//! `docs/evidence.md` has the format. Records are leaves of a Merkle tree (RFC 6962); signed checkpoints (C2SP
+//! tlog-checkpoint) seal it.
+
+pub mod record;
