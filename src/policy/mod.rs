@@ -48,6 +48,18 @@ pub struct Policy {
     pub external: External,
     /// Whether upgrades and CONNECT may pass. What follows them is not verified.
     pub upgrades: bool,
+    /// What becomes of an allowed request that cannot be recorded.
+    pub evidence: Evidence,
+}
+
+/// What becomes of an allowed request that cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evidence {
+    /// It is denied.
+    #[default]
+    Required,
+    /// It passes, marked.
+    BestEffort,
 }
 
 /// What a request must prove.
@@ -216,6 +228,17 @@ impl Policy {
         match &self.terms {
             Terms::Open => Ok(i64::MAX),
             Terms::Proof { submission, .. } => submission.check(proof, now),
+        }
+    }
+
+    /// Who gives which approval, where the policy asks for any: for people to read.
+    #[must_use]
+    pub fn approvals_given<'p>(&'p self, verified: &'p Verified<'_>, now: Timestamp) -> Vec<Place<'p>> {
+        match &self.terms {
+            Terms::Proof { submission, approvals: Some(approvals), .. } => {
+                approvals.shared_out(submission, verified.proofs(), now)
+            }
+            _ => Vec::new(),
         }
     }
 

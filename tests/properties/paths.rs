@@ -1,7 +1,7 @@
 //! A pattern without parameters matches what decodes to it, and nothing else.
 
 use percent_encoding::percent_decode_str;
-use proof_messenger_relay::policy::{
+use proof_messenger_relay::policy::{Evidence, 
     External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
@@ -17,6 +17,7 @@ fn policies(pattern: &str) -> Policies {
         protect: Protect::default(),
         external: External::default(),
         upgrades: false,
+        evidence: Evidence::Required,
     }])
 }
 
