@@ -74,6 +74,8 @@ pub mod observed;
 
 pub mod relay;
 
+pub mod evidence;
+
 pub mod denial;
 pub mod limits;
 mod printable;

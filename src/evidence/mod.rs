@@ -3,4 +3,5 @@
 //! `docs/evidence.md` has the format. Records are leaves of a Merkle tree (RFC 6962); signed checkpoints (C2SP
 //! tlog-checkpoint) seal it.
 
+pub mod line;
 pub mod record;
