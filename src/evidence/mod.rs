@@ -4,7 +4,11 @@
 //! tlog-checkpoint) seal it.
 
 pub mod checkpoint;
+pub mod decided;
+pub mod line;
+pub mod log;
 pub mod merkle;
 pub mod note;
 pub mod record;
+pub mod redaction;
 pub mod tlog_proof;
