@@ -9,6 +9,7 @@ use super::record::{self, Kind, Outcome, Text};
 use super::redaction::redact;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::keys::Key;
+use crate::policy::Place;
 use crate::relay::{Decision, Observation, Verdict};
 use crate::request::Request;
 use crate::timestamp::Timestamp;
@@ -25,9 +26,17 @@ pub struct Grounds {
     pub condition_held: bool,
 }
 
-/// What every record of a log says of its writer.
+impl Grounds {
+    /// Notes who gives which approval.
+    pub fn approve(&mut self, places: &[Place<'_>]) {
+        let given = places.iter().filter_map(|place| Some((place.role.map(Into::into), place.by?.into())));
+        self.approvals = given.collect();
+    }
+}
+
+/// What every record of a log says of where it comes from.
 #[derive(Debug, Clone)]
-pub struct Writer {
+pub struct Provenance {
     /// The origin of the log.
     pub log: Box<str>,
     /// Which relay.
@@ -41,7 +50,7 @@ pub struct Writer {
 /// The version of the relay.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-impl Writer {
+impl Provenance {
     /// The record of a decision that was made at that time.
     #[must_use]
     pub fn decision<'a>(
@@ -85,6 +94,73 @@ impl Writer {
     }
 }
 
+impl Provenance {
+    /// The record of a relay that begins to write, by these trust-store files.
+    #[must_use]
+    pub fn start<'a>(
+        &'a self,
+        keys: &'a [Box<str>],
+        set_aside: Option<record::SetAside<'a>>,
+        at: Timestamp,
+    ) -> record::Start<'a> {
+        record::Start {
+            config: (&*self.config).into(),
+            instance: (&*self.instance).into(),
+            keys: keys.iter().map(|digest| (&**digest).into()).collect(),
+            log: (&*self.log).into(),
+            set_aside,
+            time: rfc3339(at).into(),
+            kind: Kind::Start,
+            version: VERSION.into(),
+        }
+    }
+
+    /// The record of decisions that have none.
+    #[must_use]
+    pub fn lost(&self, losses: &Losses, at: Timestamp) -> record::Lost<'_> {
+        record::Lost {
+            allowed: losses.allowed,
+            config: (&*self.config).into(),
+            denied: losses.denied,
+            instance: (&*self.instance).into(),
+            log: (&*self.log).into(),
+            since: rfc3339(losses.since).into(),
+            time: rfc3339(at).into(),
+            kind: Kind::Lost,
+            until: rfc3339(losses.until).into(),
+            version: VERSION.into(),
+        }
+    }
+}
+
+/// Decisions that were answered without a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Losses {
+    pub allowed: u64,
+    pub denied: u64,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Losses {
+    /// One decision.
+    #[must_use]
+    pub fn one(allowed: bool, at: Timestamp) -> Self {
+        Self { allowed: u64::from(allowed), denied: u64::from(!allowed), since: at, until: at }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            denied: self.denied.saturating_add(other.denied),
+            since: self.since.min(other.since),
+            until: self.until.max(other.until),
+        }
+    }
+}
+
 /// RFC 3339, in UTC with microseconds. A time that no calendar has reads as the epoch.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
@@ -124,7 +200,8 @@ fn asked<'a>(request: &'a Request<'_>) -> record::Request<'a> {
 
 /// Where a proof was claimed and none verified: what was claimed. Bytes that are not UTF-8 read as U+FFFD.
 fn presented<'a>(request: &'a Request<'_>) -> Option<record::Presented<'a>> {
-    let field = |name| request.fields.combined(name).map(|value| String::from_utf8_lossy(&value).into_owned());
+    let field =
+        |name| request.fields.combined(name).map(|value| String::from_utf8_lossy(&value).into_owned());
     let (signature, signature_input) = (field("signature"), field("signature-input"));
     if signature.is_none() && signature_input.is_none() {
         return None;

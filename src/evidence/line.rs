@@ -11,8 +11,6 @@ use serde_json::value::RawValue;
 
 use super::merkle::Hash;
 
-
-
 /// The base64 of a hash is so long.
 const HASH_TEXT: usize = 44;
 

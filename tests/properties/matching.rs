@@ -1,7 +1,7 @@
 //! The index finds the policies that a look at each would find, in the same order.
 
-use proof_messenger_relay::policy::{Evidence, 
-    External, HostPattern, Match, Mode, PathPattern, Policies, Policy, Protect, Target, Terms,
+use proof_messenger_relay::policy::{
+    Evidence, External, HostPattern, Match, Mode, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
 use proptest::prelude::*;

@@ -1,8 +1,8 @@
 //! A pattern without parameters matches what decodes to it, and nothing else.
 
 use percent_encoding::percent_decode_str;
-use proof_messenger_relay::policy::{Evidence, 
-    External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
+use proof_messenger_relay::policy::{
+    Evidence, External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
 use proptest::prelude::*;

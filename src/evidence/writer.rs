@@ -1,0 +1,215 @@
+//! The thread that writes a log: what waits is written together, sealed when it is time, and then answered.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::appender::{Appender, Stream};
+use super::decided::Provenance;
+use super::file;
+use super::line::checkpoint_line;
+use super::log::{Batch, Log, SealError, Sealed};
+use super::merkle::leaf_hash;
+use super::queue::{Entry, Queue, Unavailable, Work};
+use super::record::Record;
+use crate::timestamp::Clock;
+
+/// How often it is looked whether the file is still where it was.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How far an allow waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Until the record was handed to the operating system: it survives the relay.
+    #[default]
+    Written,
+    /// Until the record is on the disk: it survives the machine.
+    Synced,
+}
+
+/// When a checkpoint is written. One is due when there are records that none covers.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// After so many records.
+    pub records: u64,
+    /// After so much time.
+    pub interval: Duration,
+}
+
+/// Where the lines go.
+pub(super) enum Sink {
+    File { appender: Appender<std::fs::File>, file: std::fs::File, path: PathBuf },
+    Stream(Appender<Stream>),
+}
+
+/// Why lines could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    #[error("{0}")]
+    Record(#[from] serde_json::Error),
+    #[error("{0}")]
+    Open(#[from] file::OpenError),
+    #[error("{} was replaced by a file that is not empty", .0.display())]
+    Replaced(PathBuf),
+}
+
+impl Sink {
+    fn append(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
+        match self {
+            Self::File { appender, .. } => appender.append(bytes, sync),
+            Self::Stream(appender) => appender.append(bytes, sync),
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match self {
+            Self::File { appender, .. } => appender.sync(),
+            Self::Stream(appender) => appender.sync(),
+        }
+    }
+}
+
+/// All that the thread has.
+pub(super) struct Writer {
+    pub log: Log,
+    pub sink: Sink,
+    pub durability: Durability,
+    pub pace: Pace,
+    pub provenance: Arc<Provenance>,
+    pub clock: Arc<dyn Clock>,
+    /// Where checkpoints go from here.
+    pub outlet: Option<Sender<Sealed>>,
+    pub sealed_at: Instant,
+    pub looked_at: Instant,
+    /// Whether the last lines could not be written.
+    pub failing: bool,
+}
+
+impl Writer {
+    /// Writes until the queue is closed, and seals the end.
+    pub(super) fn run(mut self, queue: &Queue) {
+        loop {
+            let due = (self.log.unsealed() > 0).then(|| self.sealed_at + self.pace.interval);
+            let work = queue.take(due);
+            let last = work.last;
+            self.write(work, queue);
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Writes what waited, and answers. What could not be written is no part of the log.
+    fn write(&mut self, work: Work, queue: &Queue) {
+        let Work { entries, losses, cosigned, last } = work;
+        // Whoever waits no longer was told that there is no record.
+        let entries: Vec<Entry> = entries.into_iter().filter(|entry| !entry.done.is_closed()).collect();
+        let result = self.follow_the_file().and_then(|()| {
+            self.write_lines(last, |batch, provenance, now| {
+                if let Some(losses) = &losses {
+                    let record = Record::Lost(provenance.lost(losses, now)).canonical()?;
+                    batch.record(&record, &leaf_hash(&record));
+                }
+                for entry in &entries {
+                    batch.record(&entry.evidence, &entry.hash);
+                }
+                cosigned.iter().for_each(|note| batch.cosigned(note));
+                Ok(())
+            })
+        });
+        match result {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::warn!("evidence can be written again");
+                }
+            }
+            Err(ref error) => {
+                losses.into_iter().for_each(|losses| queue.lose(losses));
+                // A checkpoint that is due must not make the thread try without a pause.
+                self.sealed_at = Instant::now();
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, "evidence cannot be written");
+                }
+            }
+        }
+        let answer = result.map_err(|_| Unavailable::Failed);
+        for entry in entries {
+            // Whoever gave up in the meantime finds the record in the log all the same.
+            let _ = entry.done.send(answer);
+        }
+    }
+
+    /// Writes one batch, with a checkpoint where one is due.
+    pub(super) fn write_lines(
+        &mut self,
+        seal: bool,
+        fill: impl FnOnce(&mut Batch<'_>, &Provenance, crate::timestamp::Timestamp) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let mut batch = self.log.batch();
+        fill(&mut batch, &self.provenance, self.clock.now())?;
+        let unsealed = batch.unsealed();
+        let due = seal || unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval;
+        let sealed = if unsealed > 0 && due { Some(batch.seal()?) } else { None };
+        if batch.lines().is_empty() {
+            return Ok(());
+        }
+        self.sink.append(batch.lines(), self.durability == Durability::Synced)?;
+        batch.commit();
+        if let Some(sealed) = sealed {
+            self.sealed_at = Instant::now();
+            self.publish(sealed);
+        }
+        Ok(())
+    }
+
+    /// Sends a checkpoint on. It must never tell of more than a power failure would leave behind: the log would have to
+    /// be another one afterwards.
+    fn publish(&mut self, sealed: Sealed) {
+        let Some(outlet) = &self.outlet else { return };
+        if self.durability == Durability::Written
+            && let Err(error) = self.sink.sync()
+        {
+            tracing::error!(%error, "a checkpoint is not published: the log could not be synced");
+            return;
+        }
+        // The other thread ends after this one.
+        let _ = outlet.send(sealed);
+    }
+
+    /// Somebody may have moved the file away: then it is sealed, and the log goes on in a new one at the same place.
+    fn follow_the_file(&mut self) -> Result<(), WriteError> {
+        let Sink::File { file, path, .. } = &self.sink else { return Ok(()) };
+        if self.looked_at.elapsed() < LOOK && !self.failing {
+            return Ok(());
+        }
+        let there = file::is_at(file, path)?;
+        self.looked_at = Instant::now();
+        if there {
+            return Ok(());
+        }
+        let path = path.clone();
+        let mut batch = self.log.batch();
+        let sealed = batch.seal()?;
+        self.sink.append(batch.lines(), true)?;
+        batch.commit();
+        let file = file::open(&path)?;
+        if file.metadata()?.len() > 0 {
+            return Err(WriteError::Replaced(path));
+        }
+        let mut first = Vec::new();
+        checkpoint_line(&mut first, &sealed.note.to_string(), Some(sealed.tree.hashes()));
+        let mut appender = Appender::new(file.try_clone()?, 0);
+        appender.append(&first, true)?;
+        tracing::info!(path = %path.display(), size = sealed.tree.end(), "the log goes on in a new file");
+        self.sink = Sink::File { appender, file, path };
+        self.sealed_at = Instant::now();
+        self.publish(sealed);
+        Ok(())
+    }
+}
