@@ -72,6 +72,8 @@ pub mod replay;
 pub mod admission;
 pub mod observed;
 
+pub mod receipt;
+
 pub mod relay;
 
 pub mod denial;

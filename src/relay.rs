@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::observed::Observed;
 use crate::policy::{Challenge, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
+use crate::receipt::Receipts;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
@@ -30,6 +31,8 @@ pub struct Relay {
     pub admission: Admission,
     /// How often policies that only observe would have denied.
     pub observed: Observed,
+    /// What backends are told in a way that they can check, where anything is.
+    pub receipts: Option<Receipts>,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -100,6 +103,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What was observed on the way, whatever the verdict is.
     pub observed: Option<Observation>,
+    /// The receipt for the backend, where proofs were verified and the policy has one.
+    pub receipt: Option<String>,
 }
 
 impl Relay {
@@ -117,6 +122,7 @@ impl Relay {
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
             observed: Observed::default(),
+            receipts: None,
         }
     }
 
@@ -131,7 +137,11 @@ impl Relay {
             Ok(_) if place.is_none() => {
                 Decision::denied(id, Denial::new(Code::Overloaded, "try again later"))
             }
-            Ok(request) => self.decide(id, &request).await,
+            Ok(request) => {
+                let mut decision = self.decide(id, &request).await;
+                decision.receipt = self.receipt(&decision, &request);
+                decision
+            }
         };
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
@@ -174,7 +184,7 @@ impl Relay {
                     Verdict::Denied { denial, challenge }
                 }
             };
-            return Decision { id, policy: policy_name, verdict, observed };
+            return Decision { id, policy: policy_name, verdict, observed, receipt: None };
         }
         let Some((policy, permit)) = observing else {
             return Decision::denied(id, Policies::none_for(facts.target(), request.path(), &left_out));
@@ -183,7 +193,7 @@ impl Relay {
             Ok(grant) => (Verdict::Allowed(grant), None),
             Err(denial) => (Verdict::Observed, Some(self.observe(policy, denial))),
         };
-        Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed }
+        Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed, receipt: None }
     }
 
     fn observe(&self, policy: &Policy, denial: Denial) -> Observation {
@@ -224,10 +234,27 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// The receipt of a decision: nothing but a claimed proof gets one.
+    fn receipt(&self, decision: &Decision, request: &Request<'_>) -> Option<String> {
+        let Verdict::Allowed(Grant::Verified(unused)) = &decision.verdict else { return None };
+        let (receipts, name) = (self.receipts.as_ref()?, decision.policy.as_deref()?);
+        let policy = self.policies.named(name)?;
+        let message = policy.message(request, &self.field_types);
+        receipts.write(policy.receipt_for()?, decision.id, name, &message, unused, self.clock.now())
+    }
+}
+
 impl Decision {
     /// A denial that no policy made.
     fn denied(id: Uuid, denial: Denial) -> Self {
-        Self { id, policy: None, verdict: Verdict::Denied { denial, challenge: None }, observed: None }
+        Self {
+            id,
+            policy: None,
+            verdict: Verdict::Denied { denial, challenge: None },
+            observed: None,
+            receipt: None,
+        }
     }
 
     /// The reason to deny, or why it would have been denied; none where the request is allowed on its merits.

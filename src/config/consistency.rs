@@ -1,14 +1,15 @@
-//! What no schema can say: which settings of a policy do not go together.
+//! What no schema can say: which settings do not go together.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::document::Document;
+use super::format::{Duration, Format as _};
 use super::problem::Problem;
 use crate::policy::{Condition, PathPattern};
 
-/// Every contradiction in the policies of a document.
+/// Every contradiction in a document.
 pub(super) fn check(document: &Document) -> Vec<Problem> {
     let mut check = Check { document, problems: Vec::new() };
     let policies = document.value.get("policies").and_then(Value::as_array);
@@ -21,7 +22,9 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.external_authority(&policy);
         check.condition(&policy);
         check.approvals(&policy, labels);
+        check.receipt(&policy);
     }
+    check.receipt_lifetime();
     check.problems
 }
 
@@ -99,6 +102,31 @@ impl<'d> Check<'d> {
         }
         if reads.signers && policy.asks_for_no_proof() {
             self.problem(policy, "/proof", "expected a proof: the condition is about the signers");
+        }
+    }
+
+    fn receipt(&mut self, policy: &Policy<'_>) {
+        if policy.at("/receipt").is_none() {
+            return;
+        }
+        if self.document.value.get("receipts").is_none() {
+            let message = "expected receipts as well, beside policies: who writes them, and with which key";
+            self.problem(policy, "/receipt", message);
+        }
+        if policy.asks_for_no_proof() {
+            self.problem(policy, "/proof", "expected a proof: a receipt says what was proven");
+        }
+    }
+
+    /// A receipt that is over when it is written would have every request refused by its backend.
+    fn receipt_lifetime(&mut self) {
+        const POINTER: &str = "/receipts/lifetime";
+        let lifetime = self.document.value.pointer(POINTER).and_then(Value::as_str);
+        if let Some(lifetime) = lifetime
+            && Duration::read(lifetime).is_ok_and(|lifetime| lifetime.0 < 1)
+        {
+            let message = format!("expected at least 1s, but found {lifetime:?}");
+            self.problems.push(self.document.problem(POINTER, message));
         }
     }
 

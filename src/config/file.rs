@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::format::{
-    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, PathText, PolicyName, Tag, Text,
+    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, Party, PathText, PolicyName, Tag,
+    Text,
 };
 use crate::proof::Name;
 
@@ -18,6 +19,9 @@ pub struct ConfigFile {
     /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
     /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
     pub listen: Text<ListenAddress>,
+    /// Where HTTP is served: the keys of receipts, at `/.well-known/jwks.json`. IP address and port; nothing is served
+    /// without it. Whoever answers in its place decides what backends believe.
+    pub admin: Option<Text<ListenAddress>>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
     /// Replicas of one place share its name.
     pub enforcement_point: String,
@@ -26,6 +30,8 @@ pub struct ConfigFile {
     /// The rules, in order: the first that matches decides, and none means no.
     /// Whoever can change them decides what needs a proof.
     pub policies: Vec<Policy>,
+    /// What backends get with an allowed request, so that they can check who approved it.
+    pub receipts: Option<Receipts>,
     /// Where used proofs are remembered.
     pub replay: Replay,
     /// What one request may ask of the relay.
@@ -43,9 +49,11 @@ impl Default for ConfigFile {
     fn default() -> Self {
         Self {
             listen: Text::new(ListenAddress(SocketAddr::from(([0, 0, 0, 0], 8000)))),
+            admin: None,
             enforcement_point: "default".to_owned(),
             keys: Vec::new(),
             policies: Vec::new(),
+            receipts: None,
             replay: Replay::default(),
             limits: Limits::default(),
             denials: Denials::default(),
@@ -97,6 +105,8 @@ pub struct Policy {
     /// What clients call the resource, where TLS or the name ends in front of Envoy.
     #[serde(default)]
     pub external: External,
+    /// The receipt that the backend gets in `x-proof-receipt`. Without it, none.
+    pub receipt: Option<PolicyReceipt>,
     /// Lets upgrades and CONNECT pass. Nothing that follows them is verified.
     #[serde(default)]
     pub upgrades: bool,
@@ -269,6 +279,34 @@ pub struct External {
 pub enum Scheme {
     Http,
     Https,
+}
+
+/// The receipt of a policy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyReceipt {
+    /// Whom it is for (`aud`): the backend accepts those alone that name it. Give each backend a name of its own, or one
+    /// can use up what was meant for another.
+    pub audience: Text<Party>,
+}
+
+/// What receipts say, and who signs them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Receipts {
+    /// Who writes them (`iss`): a URL or another name.
+    pub issuer: Text<Party>,
+    /// Files with one JWK each, that `keys new --use receipt` made. The first is private, and signs; all are published.
+    /// Without any, a key is made at each start. Whoever can read the first writes receipts that backends believe.
+    #[schemars(length(min = 1))]
+    pub keys: Option<Vec<String>>,
+    /// For how long a receipt holds (`exp`), such as `60s`: also for how long a captured one is worth something.
+    #[serde(default = "a_minute")]
+    pub lifetime: Text<Duration>,
+}
+
+fn a_minute() -> Text<Duration> {
+    Text::new(Duration(60))
 }
 
 /// Where used proofs are remembered.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Problem, file};
+use super::{Config, Problem, ReceiptSettings, file};
 use crate::envoy::Denials;
 use crate::limits::Limits;
 use crate::policy::{
@@ -33,9 +33,11 @@ impl file::ConfigFile {
             self.policies.into_iter().map(file::Policy::lower).collect();
         Ok(Config {
             listen: self.listen.into_inner().0,
+            admin: self.admin.map(|address| address.into_inner().0),
             enforcement_point: self.enforcement_point.into(),
             key_files: self.keys.iter().map(|source| folder.join(&source.file)).collect(),
             policies: Policies::new(policies?),
+            receipts: self.receipts.map(|receipts| receipts.lower(folder)),
             replay_capacity: self.replay.memory.capacity,
             limits: Limits {
                 header_bytes,
@@ -60,6 +62,16 @@ impl file::ConfigFile {
     }
 }
 
+impl file::Receipts {
+    fn lower(self, folder: &Path) -> ReceiptSettings {
+        ReceiptSettings {
+            issuer: self.issuer.into_inner().0,
+            key_files: self.keys.into_iter().flatten().map(|file| folder.join(file)).collect(),
+            lifetime: self.lifetime.into_inner().0,
+        }
+    }
+}
+
 impl file::Policy {
     fn lower(self) -> Result<Policy, Problem> {
         let policy = self;
@@ -75,11 +87,12 @@ impl file::Policy {
             file::Submitter::Counted => Submitter::Counted,
             file::Submitter::Excluded => Submitter::Excluded,
         };
+        let receipt_for = policy.receipt.map(|receipt| receipt.audience.into_inner().0);
         Ok(Policy {
             name: policy.name.into_inner().0.into(),
             terms: match policy.proof {
                 file::ProofRule::Open(file::NoProof::None) => Terms::Open,
-                file::ProofRule::Required(proof) => proof.lower(policy.approvals, submitter),
+                file::ProofRule::Required(proof) => proof.lower(policy.approvals, submitter, receipt_for),
             },
             matching,
             condition,
@@ -117,7 +130,12 @@ impl From<file::Match> for Match {
 }
 
 impl file::Proof {
-    fn lower(self, approvals: Option<Vec<file::Approval>>, submitter: Submitter) -> Terms {
+    fn lower(
+        self,
+        approvals: Option<Vec<file::Approval>>,
+        submitter: Submitter,
+        receipt_for: Option<Box<str>>,
+    ) -> Terms {
         let submission = Submission {
             tag: self.tag.map(|tag| tag.into_inner().0),
             max_age: self.max_age.into_inner().0,
@@ -153,7 +171,7 @@ impl file::Proof {
             nonce_required: self.require.contains(&file::RequiredParameter::Nonce),
             expires_required: self.require.contains(&file::RequiredParameter::Expires),
         };
-        Terms::Proof { requirement, submission, approvals }
+        Terms::Proof { requirement, submission, approvals, receipt_for }
     }
 }
 

@@ -17,7 +17,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use advice::on_keys;
+pub use advice::{on_keys, on_publishing};
 pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
@@ -35,11 +35,14 @@ pub const DEFAULT: &str = include_str!("default.yaml");
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Where HTTP is served, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// Names this place in replay claims.
     pub enforcement_point: Box<str>,
     /// Paths and globs of JWK Set files.
     pub key_files: Vec<PathBuf>,
     pub policies: Policies,
+    pub receipts: Option<ReceiptSettings>,
     /// Proofs that the replay store remembers at once.
     pub replay_capacity: usize,
     pub limits: Limits,
@@ -52,6 +55,16 @@ pub struct Config {
     pub log: file::Log,
     /// What is allowed, and perhaps not meant.
     pub remarks: Vec<Problem>,
+}
+
+/// What receipts say, and where their keys are.
+#[derive(Debug)]
+pub struct ReceiptSettings {
+    pub issuer: Box<str>,
+    /// The first signs, all are published. Where there is none, a key is made.
+    pub key_files: Vec<PathBuf>,
+    /// Seconds for which a receipt holds.
+    pub lifetime: i64,
 }
 
 impl Config {
@@ -97,6 +110,7 @@ impl Config {
         let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
         let mut config = file.lower(folder).map_err(|problem| refused(vec![problem]))?;
         config.remarks = advice::on_policies(&document, &config.policies);
+        config.remarks.extend(advice::on_receipts(&document, &config));
         Ok(config)
     }
 }
