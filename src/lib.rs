@@ -76,6 +76,8 @@ pub mod receipt;
 
 pub mod relay;
 
+pub mod evidence;
+
 pub mod denial;
 pub mod limits;
 mod printable;

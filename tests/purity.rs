@@ -15,6 +15,11 @@ const PURE: &[&str] = &[
     "keys/jwk.rs",
     "verify",
     "policy",
+    "evidence/record.rs",
+    "evidence/merkle",
+    "evidence/note",
+    "evidence/checkpoint.rs",
+    "evidence/tlog_proof.rs",
 ];
 
 const FORBIDDEN: &[&str] = &[

@@ -3,4 +3,8 @@
 //! `docs/evidence.md` has the format. Records are leaves of a Merkle tree (RFC 6962); signed checkpoints (C2SP
 //! tlog-checkpoint) seal it.
 
+pub mod checkpoint;
+pub mod merkle;
+pub mod note;
 pub mod record;
+pub mod tlog_proof;
