@@ -132,7 +132,7 @@ impl PublicKey {
     }
 }
 
-/// A private key: for the reference client, never for the relay.
+/// A private key: of the reference client, or of the relay for what it says itself.
 ///
 /// It has no `Debug`, and its bytes are overwritten when it is dropped.
 pub enum PrivateKey {

@@ -74,6 +74,8 @@ pub mod evidence;
 pub mod admission;
 pub mod observed;
 
+pub mod receipt;
+
 pub mod relay;
 
 pub mod denial;

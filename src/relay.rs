@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::observed::Observed;
 use crate::policy::{Challenge, Evidence, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
+use crate::receipt::Receipts;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
@@ -35,6 +36,8 @@ pub struct Relay {
     pub observed: Observed,
     /// Where decisions are recorded; nowhere, if the operator wants no evidence.
     pub evidence: Option<Recorder>,
+    /// What backends are told in a way that they can check, where anything is.
+    pub receipts: Option<Receipts>,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -107,6 +110,8 @@ pub struct Decision {
     pub observed: Option<Observation>,
     /// Why the decision is not recorded, where it passes all the same.
     pub unrecorded: Option<Unavailable>,
+    /// The receipt for the backend, where proofs were verified and the policy has one.
+    pub receipt: Option<String>,
 }
 
 impl Relay {
@@ -125,14 +130,8 @@ impl Relay {
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
             observed: Observed::default(),
             evidence: None,
+            receipts: None,
         }
-    }
-
-    /// The same relay, with its decisions recorded there.
-    #[must_use]
-    pub fn recording(mut self, evidence: Recorder) -> Self {
-        self.evidence = Some(evidence);
-        self
     }
 
     /// Decides about a request, or about the reason why it could not even be read.
@@ -149,7 +148,8 @@ impl Relay {
             }
             Ok(request) => self.decide(id, request).await,
         };
-        let decision = self.record(decision, request.as_ref().ok(), &grounds).await;
+        let mut decision = self.record(decision, request.as_ref().ok(), &grounds).await;
+        decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(&decision, request));
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
     }
@@ -192,7 +192,7 @@ impl Relay {
                     Verdict::Denied { denial, challenge }
                 }
             };
-            return (Decision { id, policy: policy_name, verdict, observed, unrecorded: None }, grounds);
+            return (Decision::new(id, policy_name, verdict, observed), grounds);
         }
         let Some((policy, permit, grounds)) = observing else {
             let denial = Policies::none_for(facts.target(), request.path(), &left_out);
@@ -203,7 +203,7 @@ impl Relay {
             Err(denial) => (Verdict::Observed, Some(self.observe(policy, denial))),
         };
         let policy = Some(Arc::clone(&policy.name));
-        (Decision { id, policy, verdict, observed, unrecorded: None }, grounds)
+        (Decision::new(id, policy, verdict, observed), grounds)
     }
 
     /// Record, then answer. What cannot be recorded does not pass, unless its policy says so.
@@ -219,8 +219,9 @@ impl Relay {
             return decision;
         };
         let passes = !matches!(decision.verdict, Verdict::Denied { .. });
-        let best_effort = decision.policy.as_deref().and_then(|name| self.policies.named(name)).map(|policy| policy.evidence);
-        if passes && best_effort == Some(Evidence::BestEffort) {
+        let policy = decision.policy.as_deref().and_then(|name| self.policies.named(name));
+        let best_effort = policy.is_some_and(|policy| policy.evidence == Evidence::BestEffort);
+        if passes && best_effort {
             decision.unrecorded = Some(unavailable);
         } else if passes {
             let denial = Denial::new(Code::EvidenceUnavailable, "try again later")
@@ -281,11 +282,25 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// The receipt of a decision: nothing but a claimed proof gets one.
+    fn receipt(&self, decision: &Decision, request: &Request<'_>) -> Option<String> {
+        let Verdict::Allowed(Grant::Verified(unused)) = &decision.verdict else { return None };
+        let (receipts, name) = (self.receipts.as_ref()?, decision.policy.as_deref()?);
+        let policy = self.policies.named(name)?;
+        let message = policy.message(request, &self.field_types);
+        receipts.write(policy.receipt_for()?, decision.id, name, &message, unused, self.clock.now())
+    }
+}
+
 impl Decision {
+    fn new(id: Uuid, policy: Option<Arc<str>>, verdict: Verdict, observed: Option<Observation>) -> Self {
+        Self { id, policy, verdict, observed, unrecorded: None, receipt: None }
+    }
+
     /// A denial that no policy made.
     fn denied(id: Uuid, denial: Denial) -> Self {
-        let verdict = Verdict::Denied { denial, challenge: None };
-        Self { id, policy: None, verdict, observed: None, unrecorded: None }
+        Self::new(id, None, Verdict::Denied { denial, challenge: None }, None)
     }
 
     /// The reason to deny, or why it would have been denied; none where the request is allowed on its merits.

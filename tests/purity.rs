@@ -9,6 +9,7 @@ const PURE: &[&str] = &[
     "denial.rs",
     "crypto.rs",
     "signer.rs",
+    "receipt.rs",
     "proof",
     "keys/mod.rs",
     "keys/jwk.rs",

@@ -72,6 +72,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
         Host::NAME => read::<Host>(text),
         ListenAddress::NAME => read::<ListenAddress>(text),
         Method::NAME => read::<Method>(text),
+        Party::NAME => read::<Party>(text),
         PathText::NAME => read::<PathText>(text),
         PolicyName::NAME => read::<PolicyName>(text),
         Tag::NAME => read::<Tag>(text),
@@ -121,6 +122,9 @@ formats! {
     /// A method as clients send it.
     Method(Box<str>) = "method", |text| plain(text, |byte| byte.is_ascii_uppercase() || byte == b'-',
         "a method in upper case such as POST");
+    /// Who writes a token, or whom it is for.
+    Party(Box<str>) = "party", |text| plain(text, |byte| byte.is_ascii_graphic(),
+        "a URL or another name in printable ASCII without spaces");
     /// A path pattern.
     PathText(PathPattern) = "path", |text| PathPattern::parse(text).map_err(|error| error.to_string());
     /// A name that can travel in a header.

@@ -71,6 +71,7 @@ fn allow(decision: &Decision, status: &str, grant: Option<&Grant>, inbound: &[&s
     if let Some(grant @ Grant::Verified(_)) = grant {
         headers.push(header("x-proof-subject", joined(grant.keys().map(|key| &*key.subject))));
         headers.push(header("x-proof-key-id", joined(grant.keys().map(|key| &*key.id))));
+        headers.extend(decision.receipt.iter().map(|receipt| header("x-proof-receipt", receipt.clone())));
     }
     // Envoy removes after it sets, so a name in both lists would be gone.
     let is_set =

@@ -75,6 +75,8 @@ pub enum Terms {
         submission: Submission,
         /// Who must approve it; where there are none, every proof is a submission.
         approvals: Option<Approvals>,
+        /// Whom a receipt is for, where the backend gets one.
+        receipt_for: Option<Box<str>>,
     },
 }
 
@@ -93,9 +95,10 @@ pub struct External {
     pub authority: Option<Box<str>>,
 }
 
-/// A proof as the replay guard has to remember it.
+/// A proof that counts, as the replay guard has to remember it and a receipt tells of it.
 #[derive(Debug, Clone)]
 pub struct SpentProof {
+    pub label: Box<str>,
     pub key: Arc<Key>,
     /// The nonce, where the proof has one.
     pub nonce: Option<Box<str>>,
@@ -193,6 +196,15 @@ impl Policy {
         }
     }
 
+    /// Whom a receipt is for, where the backend gets one.
+    #[must_use]
+    pub fn receipt_for(&self) -> Option<&str> {
+        match &self.terms {
+            Terms::Open => None,
+            Terms::Proof { receipt_for, .. } => receipt_for.as_deref(),
+        }
+    }
+
     /// The request as its signers saw it.
     #[must_use]
     pub fn message<'a>(&'a self, request: &'a Request<'a>, field_types: &'a FieldTypes) -> Message<'a> {
@@ -281,6 +293,7 @@ impl Policy {
         };
         let remove = self.protected(request, |name| verified.covers_field(name))?;
         let spent = proofs.iter().filter(counts).map(|proof| SpentProof {
+            label: proof.proof().label().into(),
             key: Arc::clone(proof.key()),
             nonce: proof.proof().parameters().nonce.as_deref().map(Into::into),
             base_hash: *proof.base_hash(),
