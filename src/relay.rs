@@ -182,7 +182,8 @@ impl Relay {
                 observing = Some((policy, permit, grounds));
                 continue;
             }
-            let observed = observing.and_then(|(policy, permit, _)| Some(self.observe(policy, permit.err()?)));
+            let observed =
+                observing.and_then(|(policy, permit, _)| Some(self.observe(policy, permit.err()?)));
             let policy_name = Some(Arc::clone(&policy.name));
             let verdict = match self.grant(request, permit).await {
                 Ok(grant) => Verdict::Allowed(grant),
@@ -249,7 +250,8 @@ impl Relay {
         if !policy.applies(facts, None, &self.limits)? {
             return Ok(None);
         }
-        grounds.condition_held = policy.condition.as_ref().is_some_and(|condition| !condition.reads().signers);
+        grounds.condition_held =
+            policy.condition.as_ref().is_some_and(|condition| !condition.reads().signers);
         policy.admit(request)?;
         let Some(requirement) = policy.requirement() else {
             return Ok(Some(Permit::Unsigned(policy.open(request)?)));

@@ -15,7 +15,7 @@ use super::Failure;
 use crate::config::Config;
 use crate::config::file::{Log, LogFormat, LogLevel};
 use crate::receipt::Receipts;
-use crate::server::{Server, StartError};
+use crate::server::{EvidenceError, Server, StartError};
 use crate::timestamp::SystemClock;
 
 #[derive(Debug, Args)]
@@ -53,8 +53,12 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
-        StartError::Keys(_) | StartError::Receipts(_) => Failure::usage(error),
-        StartError::Listen { .. } | StartError::Reflection(_) => Failure::failed(error),
+        StartError::Keys(_)
+        | StartError::Receipts(_)
+        | StartError::Evidence(EvidenceError::File(_) | EvidenceError::Key(_)) => Failure::usage(error),
+        StartError::Evidence(EvidenceError::Log(_))
+        | StartError::Listen { .. }
+        | StartError::Reflection(_) => Failure::failed(error),
     })?;
     let relay = Arc::clone(server.relay());
     for remark in server.remarks() {
@@ -76,6 +80,9 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
             "there is no policy, so every request is denied: {advice}; `config default` prints a commented file"
         );
     }
+    if relay.evidence.is_none() {
+        tracing::warn!("decisions leave no evidence: the configuration has no `evidence`");
+    }
     server
         .serve(async move {
             tokio::select! {
@@ -86,6 +93,9 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         })
         .await
         .map_err(Failure::failed)?;
+    if let Some(evidence) = &relay.evidence {
+        evidence.close();
+    }
     for (policy, code, times) in relay.observed.counts() {
         tracing::warn!(policy = &*policy, code = code.as_str(), times, "observed, not enforced");
     }

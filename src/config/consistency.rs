@@ -61,7 +61,8 @@ impl<'d> Check<'d> {
 
     /// One log, in one place.
     fn evidence(&mut self) {
-        let Some(evidence) = self.document.value.get("evidence").filter(|evidence| evidence.is_object()) else {
+        let Some(evidence) = self.document.value.get("evidence").filter(|evidence| evidence.is_object())
+        else {
             return;
         };
         let is_set = |pointer: &str| match evidence.pointer(pointer) {
@@ -76,9 +77,10 @@ impl<'d> Check<'d> {
                 ("/evidence/checkpoint/stdout", "the checkpoints stand among the records already")
             }
             // Its next start begins another log, which would look cut off.
-            (false, true) if is_set("/checkpoint/file") => {
-                ("/evidence/checkpoint/file", "expected a file for the records as well: each start begins another log")
-            }
+            (false, true) if is_set("/checkpoint/file") => (
+                "/evidence/checkpoint/file",
+                "expected a file for the records as well: each start begins another log",
+            ),
             _ => return,
         };
         self.problems.push(self.document.problem(pointer, message));

@@ -9,8 +9,8 @@ use crate::evidence::recorder::{Target, host_name};
 use crate::evidence::{Durability, Pace};
 use crate::limits::Limits;
 use crate::policy::{
-    Approvals, Condition, Evidence, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy, Submission,
-    Submitter, Terms,
+    Approvals, Condition, Evidence, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy,
+    Submission, Submitter, Terms,
 };
 use crate::verify::{BodyRule, FieldType, FieldTypes, QueryRule, Requirement};
 

@@ -21,9 +21,9 @@ pub use advice::{on_keys, on_publishing};
 pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
-use crate::crypto::sha256;
+use crate::crypto::{hex, sha256};
 use crate::envoy::Denials;
-use crate::evidence::recorder::{Target, hex};
+use crate::evidence::recorder::Target;
 use crate::evidence::{Durability, Pace};
 use crate::limits::Limits;
 use crate::policy::Policies;

@@ -48,8 +48,7 @@ impl Outlets {
     /// When it has not, and when the file cannot be read.
     pub fn agree(&self, key: &VerifierKey, tree: &CompactRange) -> Result<(), StartError> {
         let Some(path) = &self.file else { return Ok(()) };
-        agree(path, key, tree)
-            .map_err(|source| StartError::Checkpoint { path: path.clone(), source })
+        agree(path, key, tree).map_err(|source| StartError::Checkpoint { path: path.clone(), source })
     }
 
     /// Starts the thread that sends checkpoints on, where there is anywhere to send them.
@@ -64,7 +63,8 @@ impl Outlets {
             return Ok((None, None));
         }
         let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new().name("checkpoints".into()).spawn(move || self.run(&receiver))?;
+        let thread =
+            std::thread::Builder::new().name("checkpoints".into()).spawn(move || self.run(&receiver))?;
         Ok((Some(sender), Some(thread)))
     }
 

@@ -20,6 +20,7 @@ use super::outlet::{self, Outlets};
 use super::queue::{Entry, Queue, Unavailable};
 use super::record::{self, Record};
 use super::writer::{Durability, Pace, Sink, WriteError, Writer};
+use crate::crypto::hex;
 use crate::relay::Decision;
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
@@ -131,17 +132,15 @@ impl Recorder {
         let result = writer.write_lines(true, |batch, provenance, now| {
             let hex = set_aside.as_ref().map(|aside| hex(&aside.sha256));
             let aside = set_aside.as_ref().zip(hex.as_deref());
-            let aside =
-                aside.map(|(aside, hex)| record::SetAside { bytes: aside.bytes, sha256: hex.into() });
+            let aside = aside.map(|(aside, hex)| record::SetAside { bytes: aside.bytes, sha256: hex.into() });
             let record = Record::Start(provenance.start(&keys, aside, now)).canonical()?;
             batch.record(&record, &leaf_hash(&record));
             Ok::<(), WriteError>(())
         });
         result.map_err(|error| StartError::Write(error.to_string()))?;
         let of_thread = Arc::clone(&queue);
-        let thread = std::thread::Builder::new()
-            .name("evidence".into())
-            .spawn(move || writer.run(&of_thread))?;
+        let thread =
+            std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run(&of_thread))?;
         let threads = Mutex::new(std::iter::once(thread).chain(publisher).collect());
         Ok(Started { recorder: Self { provenance, queue, threads }, size, set_aside })
     }
@@ -190,17 +189,6 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// In hexadecimal, as `sha256sum` prints it.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // A string takes every write.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The name of this machine, as its system has it.

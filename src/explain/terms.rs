@@ -16,7 +16,7 @@ pub(super) fn tell(
     now: Timestamp,
     proofs: &mut [ProofStory],
 ) -> (Vec<Check>, Option<ApprovalsStory>) {
-    let Terms::Proof { submission, approvals: asked, .. } = &policy.terms else {
+    let Terms::Proof { approvals: asked, .. } = &policy.terms else {
         return (Vec::new(), None);
     };
     let mut checks = Vec::new();

@@ -1,6 +1,7 @@
 //! The servers: gRPC with ext_authz, health and reflection on one port, HTTP for operators and backends on another.
 
 mod admin;
+mod evidence;
 mod receipts;
 
 use std::future::Future;
@@ -15,10 +16,11 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
-use crate::keys::store::{self, StoreError};
+use crate::keys::store::{self, StoreError, TrustStore};
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
+pub use evidence::EvidenceError;
 pub use receipts::ReceiptsError;
 
 /// Why the relay does not start.
@@ -28,6 +30,8 @@ pub enum StartError {
     Keys(#[from] StoreError),
     #[error("receipts cannot be signed: {0}")]
     Receipts(#[from] ReceiptsError),
+    #[error("decisions cannot be recorded: {0}")]
+    Evidence(#[from] EvidenceError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the reflection service cannot be built: {0}")]
@@ -53,13 +57,13 @@ struct Admin {
 }
 
 impl Server {
-    /// Loads the trust store and the keys of receipts, and binds the ports: after this, nothing but the network can
-    /// fail.
+    /// Loads the trust store and the keys of receipts, binds the ports and begins the log: after this, nothing but the
+    /// network can fail.
     ///
     /// # Errors
     /// When the keys cannot be used, and when a port is taken.
-    pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let keys = store::load(&config.key_files)?;
+    pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let TrustStore { keys, digests } = store::load(&config.key_files)?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let (listener, address) = listen(config.listen).await?;
         let admin = match config.admin {
@@ -72,8 +76,12 @@ impl Server {
         let remarks =
             on_policies.chain(on_keys(&config.policies, &keys)).chain(on_publishing(&config)).collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));
-        let mut relay = Relay::new(config, keys, store, clock);
+        let (evidence, digest) = (config.evidence.take(), std::mem::take(&mut config.digest));
+        let mut relay = Relay::new(config, keys, store, Arc::clone(&clock));
         relay.receipts = receipts;
+        // Last, so that nothing else keeps the relay from starting once its log says that it did.
+        relay.evidence =
+            evidence.map(|settings| evidence::start(settings, digest, digests, clock)).transpose()?;
         let relay = Arc::new(relay);
         Ok(Self { listener, address, admin, relay, denials, remarks, message_bytes })
     }
