@@ -24,6 +24,20 @@ pub trait Medium: Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
+impl Medium for Box<dyn Medium> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        (**self).cut(length)
+    }
+}
+
 /// Appends to a medium.
 pub struct Appender<M> {
     medium: M,
@@ -64,6 +78,11 @@ impl<M: Medium> Appender<M> {
     /// What the system says.
     pub fn sync(&mut self) -> io::Result<()> {
         self.medium.sync()
+    }
+
+    /// How much stands there whole, in bytes.
+    pub const fn length(&self) -> u64 {
+        self.length
     }
 
     fn mend(&mut self) -> io::Result<()> {

@@ -58,7 +58,12 @@ pub struct SetAside {
 pub fn open(path: &Path) -> Result<File, OpenError> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // That there is a file at all must survive a power failure as well as what is in it.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }

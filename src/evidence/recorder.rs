@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::appender::{Appender, Stream};
+use super::appender::Stream;
 use super::decided::{Grounds, Losses, Provenance};
 use super::file::{self, OpenError, SetAside};
 use super::log::Log;
@@ -103,13 +103,11 @@ impl Recorder {
         let set_aside = opened.as_ref().and_then(|opened| opened.set_aside.clone());
         let (sink, tree, sealed) = match (opened, target) {
             (Some(opened), Target::File(path)) => {
-                let appender = Appender::new(opened.file.try_clone()?, opened.length);
-                (Sink::File { appender, file: opened.file, path }, opened.tree, opened.sealed)
+                (Sink::file(opened.file, path, opened.length)?, opened.tree, opened.sealed)
             }
             _ => {
                 let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-                let appender = Appender::new(Stream::new(stdout.into()), 0);
-                (Sink::Stream(appender), CompactRange::starting_at(0), 0)
+                (Sink::stream(Stream::new(stdout.into())), CompactRange::starting_at(0), 0)
             }
         };
         let size = tree.end();

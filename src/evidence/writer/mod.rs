@@ -1,12 +1,16 @@
 //! The thread that writes a log: what waits is written together, sealed when it is time, and then answered.
 
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::appender::{Appender, Stream};
+use super::appender::{Appender, Medium, Stream};
 use super::decided::Provenance;
 use super::file;
 use super::line::checkpoint_line;
@@ -39,9 +43,10 @@ pub struct Pace {
 }
 
 /// Where the lines go.
-pub(super) enum Sink {
-    File { appender: Appender<std::fs::File>, file: std::fs::File, path: PathBuf },
-    Stream(Appender<Stream>),
+pub(super) struct Sink {
+    pub appender: Appender<Box<dyn Medium>>,
+    /// The file, where it is one of the relay's own, and where it was.
+    pub file: Option<(File, PathBuf)>,
 }
 
 /// Why lines could not be written.
@@ -60,18 +65,14 @@ pub(super) enum WriteError {
 }
 
 impl Sink {
-    fn append(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
-        match self {
-            Self::File { appender, .. } => appender.append(bytes, sync),
-            Self::Stream(appender) => appender.append(bytes, sync),
-        }
+    /// A file that is as long as that.
+    pub(super) fn file(file: File, path: PathBuf, length: u64) -> io::Result<Self> {
+        let medium: Box<dyn Medium> = Box::new(file.try_clone()?);
+        Ok(Self { appender: Appender::new(medium, length), file: Some((file, path)) })
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        match self {
-            Self::File { appender, .. } => appender.sync(),
-            Self::Stream(appender) => appender.sync(),
-        }
+    pub(super) fn stream(stream: Stream) -> Self {
+        Self { appender: Appender::new(Box::new(stream), 0), file: None }
     }
 }
 
@@ -159,7 +160,7 @@ impl Writer {
         if batch.lines().is_empty() {
             return Ok(());
         }
-        self.sink.append(batch.lines(), self.durability == Durability::Synced)?;
+        self.sink.appender.append(batch.lines(), self.durability == Durability::Synced)?;
         batch.commit();
         if let Some(sealed) = sealed {
             self.sealed_at = Instant::now();
@@ -173,7 +174,7 @@ impl Writer {
     fn publish(&mut self, sealed: Sealed) {
         let Some(outlet) = &self.outlet else { return };
         if self.durability == Durability::Written
-            && let Err(error) = self.sink.sync()
+            && let Err(error) = self.sink.appender.sync()
         {
             tracing::error!(%error, "a checkpoint is not published: the log could not be synced");
             return;
@@ -184,7 +185,7 @@ impl Writer {
 
     /// Somebody may have moved the file away: then it is sealed, and the log goes on in a new one at the same place.
     fn follow_the_file(&mut self) -> Result<(), WriteError> {
-        let Sink::File { file, path, .. } = &self.sink else { return Ok(()) };
+        let Some((file, path)) = &self.sink.file else { return Ok(()) };
         if self.looked_at.elapsed() < LOOK && !self.failing {
             return Ok(());
         }
@@ -196,7 +197,7 @@ impl Writer {
         let path = path.clone();
         let mut batch = self.log.batch();
         let sealed = batch.seal()?;
-        self.sink.append(batch.lines(), true)?;
+        self.sink.appender.append(batch.lines(), true)?;
         batch.commit();
         let file = file::open(&path)?;
         if file.metadata()?.len() > 0 {
@@ -204,10 +205,10 @@ impl Writer {
         }
         let mut first = Vec::new();
         checkpoint_line(&mut first, &sealed.note.to_string(), Some(sealed.tree.hashes()));
-        let mut appender = Appender::new(file.try_clone()?, 0);
-        appender.append(&first, true)?;
         tracing::info!(path = %path.display(), size = sealed.tree.end(), "the log goes on in a new file");
-        self.sink = Sink::File { appender, file, path };
+        let mut sink = Sink::file(file, path, 0)?;
+        sink.appender.append(&first, true)?;
+        self.sink = sink;
         self.sealed_at = Instant::now();
         self.publish(sealed);
         Ok(())
