@@ -10,10 +10,13 @@
 mod components;
 mod content_digest;
 mod jwk;
+mod merkle;
 mod message;
 mod rfc9421;
 mod signatures;
 mod structured_fields;
+mod tlog;
+mod tlog_others;
 mod web_bot_auth;
 
 use std::io::Write as _;
