@@ -89,11 +89,14 @@ fn a_log_that_was_forked_is_noticed() {
     stand_in.recall(ORIGIN, Some((30, [7; 32])));
     log.submit(30);
     assert_eq!(log.failure(), WitnessError::Forked(30));
+    assert_eq!(stand_in.answers()[..2], [(0, 409), (30, 409)]);
     log.submit(31);
-    let failure = log.failure();
-    assert_eq!(failure, WitnessError::Inconsistent(30));
-    assert!(failure.contradicts());
-    assert_eq!(stand_in.answers(), [(0, 409), (30, 409), (0, 409), (30, 422)]);
+    // It may be asked about the 30 once more before.
+    let failure =
+        std::iter::repeat_with(|| log.failure()).find(|failure| *failure != WitnessError::Forked(30));
+    assert_eq!(failure, Some(WitnessError::Inconsistent(30)));
+    assert!(failure.unwrap().contradicts());
+    assert!(stand_in.answers().ends_with(&[(0, 409), (30, 422)]));
 }
 
 #[test]

@@ -47,9 +47,12 @@ impl Progress {
 
     /// Takes the leaves up to a checkpoint.
     pub(super) fn advance(&mut self, submission: &Submission) {
-        let fits = self.since.extend(&submission.since) && self.since.end() == submission.size();
-        // From nothing on there is nothing to prove, so nothing has to fit.
-        if !fits {
+        let mut tree = self.old.clone();
+        let known =
+            self.since.extend(&submission.since) && tree.extend(&self.since) && tree == submission.tree;
+        if !known {
+            // A proof from here would be false, and the witness would take the log for a fork. It will say where it
+            // stands, and be given a proof from there.
             *self = Self::unknown();
             self.since = submission.tree.clone();
         }
@@ -127,6 +130,12 @@ mod tests {
         progress.advance(&submission(0, 5));
         progress.cosigned(&submission(0, 5));
         progress.advance(&submission(6, 9));
+        assert_eq!(progress.proof(), (0, vec![]));
+        progress.cosigned(&submission(0, 9));
+        // As many leaves, but others.
+        let other = CompactRange::restored(9, 11, vec![[0; 32]; 2]).unwrap();
+        let wrong = Submission { since: other, ..submission(9, 11) };
+        progress.advance(&wrong);
         assert_eq!(progress.proof(), (0, vec![]));
     }
 }
