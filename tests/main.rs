@@ -17,3 +17,4 @@ mod purity;
 mod readme;
 mod recorded;
 mod support;
+mod witnesses;

@@ -20,6 +20,8 @@ const PURE: &[&str] = &[
     "evidence/note",
     "evidence/checkpoint.rs",
     "evidence/tlog_proof.rs",
+    "evidence/witness/exchange.rs",
+    "evidence/witness/progress.rs",
 ];
 
 const FORBIDDEN: &[&str] = &[

@@ -23,6 +23,7 @@ pub mod record;
 pub mod recorder;
 pub mod redaction;
 pub mod tlog_proof;
+pub mod witness;
 mod writer;
 
 pub use queue::Unavailable;

@@ -2,7 +2,7 @@
 
 mod access_log;
 mod bodies;
-mod clients;
+pub(crate) mod clients;
 mod failures;
 mod grpc;
 mod headers;

@@ -16,6 +16,7 @@ pub mod shell;
 pub mod signer;
 pub mod slow_relay;
 pub mod tamperer;
+pub mod witness;
 
 use std::time::Duration;
 
