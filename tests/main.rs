@@ -15,5 +15,6 @@ mod policies;
 mod properties;
 mod purity;
 mod readme;
+mod receipts;
 mod recorded;
 mod support;
