@@ -331,7 +331,7 @@ async fn j10_receipt_of_the_clients() {
     let policies = "[{name: open, match: {path: /open}, proof: none},
         {name: observed, match: {path: /observed}, mode: observe, receipt: {audience: payments}},
         {name: without, match: {path: /without}},
-        {name: signed, match: {}, receipt: {audience: payments}}]";
+        {name: signed, match: {path: /}, receipt: {audience: payments}}]";
     let settings = receipts::settings(&[files.private("receipts-1")], policies);
     let relay = Relay::start(&settings, &[&alice]).await;
     let receipt = |answer: &Answer| {

@@ -1,7 +1,9 @@
 //! The backends of `examples/receipts`, in languages of their own, with receipts of a real relay and forged ones.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,8 +13,11 @@ use tempfile::TempDir;
 use super::receipt;
 use crate::envoy::clients_are_installed;
 use crate::support::ask::Ask;
+use crate::support::people::People;
+use crate::support::program::{run, stderr};
 use crate::support::receipts::{AUDIENCE, ISSUER, KeyFiles, key, parts, receipt_of, settings, signed};
 use crate::support::relay::Relay;
+use crate::support::shell;
 use crate::support::signer::Signer;
 
 const URL: &str = "http://bank.example/transfers/7?on=monday";
@@ -163,7 +168,7 @@ async fn node() {
         let script = folder.join("check_receipt.mjs");
         std::fs::copy(example("check_receipt.mjs"), &script).unwrap();
         let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/node_modules");
-        std::os::unix::fs::symlink(packages, folder.join("node_modules")).unwrap();
+        symlink(packages, folder.join("node_modules")).unwrap();
         command.arg(script).args(arguments);
         command
     })
@@ -184,4 +189,41 @@ async fn go() {
         command
     })
     .await;
+}
+
+/// In one shell, as a reader has, but that the relay listens on ports that are free.
+#[test]
+fn what_the_readme_of_the_example_shows_is_what_happens() {
+    clients_are_installed();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = People::with_files_of(&root.join("examples/receipts"));
+    symlink(root.join("target/clients/node_modules"), files.folder().join("node_modules")).unwrap();
+    let readme = std::fs::read_to_string(root.join("examples/receipts/README.md")).unwrap();
+    let steps = shell::steps(readme.split_once("\n## Try it\n").unwrap().1);
+    let (listen, admin) = (shell::free_port(), shell::free_port());
+    let mut script = shell::preamble();
+    let packages = root.join("target/clients/venv/bin");
+    writeln!(script, "PATH={}:$PATH", packages.display()).unwrap();
+    writeln!(
+        script,
+        "export PROOF_MESSENGER_LISTEN=127.0.0.1:{listen} PROOF_MESSENGER_ADMIN=127.0.0.1:{admin}"
+    )
+    .unwrap();
+    let check = format!("proof-messenger-relay check --relay http://127.0.0.1:{listen}");
+    for (position, step) in steps.iter().enumerate() {
+        let commands = step.commands.replace("proof-messenger-relay check", &check);
+        let commands = commands.replace("127.0.0.1:8001", &format!("127.0.0.1:{admin}"));
+        let commands = commands.replace("&\n", &format!("&\nlistens {listen}\nlistens {admin}\n"));
+        writeln!(script, "echo '=== {position}'\n{commands}").unwrap();
+    }
+    let output = Command::new("bash").arg("-c").arg(&script).current_dir(files.folder()).output().unwrap();
+    shell::assert_printed(&steps, &output);
+}
+
+#[test]
+fn the_configuration_of_the_example_is_sound() {
+    let files = People::with_files_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/receipts"));
+    files.add("alice", "alice", &[], "ed25519", "people.jwks.json");
+    let checked = run(files.folder(), &["config", "check", "--strict", "relay.yaml"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
 }
