@@ -4,9 +4,9 @@
 //! The modules stand in the order of a request's way through them:
 //!
 //! ```text
-//! envoy::request ─▶ policy ─▶ proof ─▶ keys ─▶ verify ─▶ policy ─▶ replay ─▶ envoy::response
-//!    wire to         match,   what is   who     is it     approvals, was it      values
-//!    values         condition claimed   signs   true      is it enough used      to wire
+//! envoy::request ─▶ policy ─▶ proof ─▶ keys ─▶ verify ─▶ policy ─▶ replay ─▶ receipt ─▶ envoy::response
+//!    wire to         match,   what is   who     is it     approvals, was it   for the      values
+//!    values         condition claimed   signs   true      is it enough used   backend      to wire
 //! ```
 //!
 //! The verifier core ([`request`], [`proof`], [`keys`], [`verify`], [`policy`]) is pure: no gRPC, no clock, no files, no

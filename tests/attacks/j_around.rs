@@ -378,7 +378,7 @@ async fn j10_captured_receipt() {
         ("content_digest", Ask::post("/transfers/7", b"{\"amount\":1}")),
         ("aud", Ask { authority: "ledger.example".to_owned(), ..request.clone() }),
     ];
-    let mut claims = async |request: Ask| {
+    let claims = async |request: Ask| {
         let answer = passes(&relay, &request.signed(&alice)).await;
         let (_, receipt) = answer.headers.iter().find(|(name, _)| name == "x-proof-receipt").unwrap();
         receipts::claims(receipt, &receipts_key)

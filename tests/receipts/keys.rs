@@ -63,11 +63,15 @@ async fn keys_change_without_a_receipt_that_cannot_be_checked() {
     let alice = Signer::ed25519("alice");
     let files = KeyFiles::new();
     let (old, new) = (files.private("old"), files.private("new"));
-    let steps: [&[PathBuf]; 4] =
-        [&[old.clone()], &[old.clone(), files.public("new")], &[new.clone(), files.public("old")], &[new]];
+    let steps = [
+        vec![old.clone()],
+        vec![old, files.public("new")],
+        vec![new.clone(), files.public("old")],
+        vec![new],
+    ];
     let mut observed = Vec::new();
     for keys in steps {
-        let relay = Relay::start(&settings(keys, POLICIES), &[&alice]).await;
+        let relay = Relay::start(&settings(&keys, POLICIES), &[&alice]).await;
         let set = admin(&relay, "GET", KEYS).await.json();
         let answer = Ask::get("/").signed(&alice).of(&relay).await;
         observed.push((set, receipt(&answer).unwrap().to_owned()));
