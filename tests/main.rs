@@ -15,6 +15,7 @@ mod policies;
 mod properties;
 mod purity;
 mod readme;
+mod receipts;
 mod recorded;
 mod support;
 mod witnesses;

@@ -53,12 +53,10 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
-        StartError::Keys(_)
-        | StartError::Receipts(_)
-        | StartError::Evidence(EvidenceError::File(_) | EvidenceError::Key(_)) => Failure::usage(error),
         StartError::Evidence(EvidenceError::Log(_))
         | StartError::Listen { .. }
         | StartError::Reflection(_) => Failure::failed(error),
+        StartError::Keys(_) | StartError::Receipts(_) | StartError::Evidence(_) => Failure::usage(error),
     })?;
     let relay = Arc::clone(server.relay());
     for remark in server.remarks() {

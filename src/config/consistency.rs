@@ -76,6 +76,10 @@ impl<'d> Check<'d> {
             (false, true) if is_set("/checkpoint/stdout") => {
                 ("/evidence/checkpoint/stdout", "the checkpoints stand among the records already")
             }
+            (false, true) if is_set("/checkpoint/witnesses/0") => {
+                let message = "expected a file for the records: a witness has to know the log, and each start begins another one";
+                ("/evidence/checkpoint/witnesses", message)
+            }
             // Its next start begins another log, which would look cut off.
             (false, true) if is_set("/checkpoint/file") => (
                 "/evidence/checkpoint/file",

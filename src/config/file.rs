@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::format::{
     Authority, Component, Duration, FieldName, Host, ListenAddress, Method, Party, PathText, PolicyName, Tag,
-    Text,
+    Text, WitnessKey,
 };
 use crate::proof::Name;
 
@@ -378,11 +378,31 @@ pub struct Checkpoint {
     pub file: Option<String>,
     /// Whether each is printed on standard output as well, where the records are not.
     pub stdout: bool,
+    /// Who is asked to cosign each: a log that only its owner holds proves nothing to others.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A witness (C2SP tlog-witness). It knows the log by its verifier key, which `keys new` printed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Its submission prefix: `/add-checkpoint` is added to it.
+    pub url: String,
+    /// Its verifier key, of the type for cosignatures. Whoever has the private half can cosign another history.
+    pub key: Text<WitnessKey>,
+    /// A file with certificates of the authorities that its certificate is checked against. Without it, those of Mozilla.
+    pub ca: Option<String>,
 }
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { records: 1000, interval: Text::new(Duration(60)), file: None, stdout: false }
+        Self {
+            records: 1000,
+            interval: Text::new(Duration(60)),
+            file: None,
+            stdout: false,
+            witnesses: Vec::new(),
+        }
     }
 }
 

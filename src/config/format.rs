@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::evidence::note::{KeyKind, VerifierKey};
 use crate::policy::{HostPattern, PathPattern};
 use crate::proof::Name;
 use crate::request::is_field_name;
@@ -76,6 +77,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
         PathText::NAME => read::<PathText>(text),
         PolicyName::NAME => read::<PolicyName>(text),
         Tag::NAME => read::<Tag>(text),
+        WitnessKey::NAME => read::<WitnessKey>(text),
         // Formats that schemars adds to numbers say nothing about texts.
         _ => Ok(()),
     }
@@ -132,6 +134,12 @@ formats! {
         "printable ASCII without spaces");
     /// The value of a `tag` parameter.
     Tag(Box<str>) = "tag", |text| plain(text, |byte| matches!(byte, b' '..=b'~'), "printable ASCII");
+    /// What the cosignatures of a witness verify with.
+    WitnessKey(VerifierKey) = "witness-key", |text| match text.parse::<VerifierKey>() {
+        Ok(key) if key.kind() == KeyKind::Cosignature => Ok(key),
+        Ok(_) => Err("expected the key of a witness (type 0x04), but found one that signs notes (0x01)".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
 }
 
 /// The name of a field.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, EvidenceSettings, Problem, ReceiptSettings, file};
+use super::{Config, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings, file};
 use crate::envoy::Denials;
 use crate::evidence::recorder::{Target, host_name};
 use crate::evidence::{Durability, Pace};
@@ -79,7 +79,7 @@ impl file::Receipts {
 
 impl file::Evidence {
     fn lower(self, folder: &Path) -> EvidenceSettings {
-        let file::Checkpoint { records, interval, file, stdout } = self.checkpoint;
+        let file::Checkpoint { records, interval, file, stdout, witnesses } = self.checkpoint;
         let seconds = u64::try_from(interval.into_inner().0).unwrap_or_default();
         EvidenceSettings {
             key_file: folder.join(self.key),
@@ -91,6 +91,14 @@ impl file::Evidence {
             pace: Pace { records, interval: Duration::from_secs(seconds) },
             checkpoint_file: file.map(|file| folder.join(file)),
             checkpoint_stdout: stdout,
+            witnesses: witnesses
+                .into_iter()
+                .map(|witness| WitnessSettings {
+                    url: witness.url,
+                    key: witness.key.into_inner().0,
+                    ca: witness.ca.map(|file| folder.join(file)),
+                })
+                .collect(),
             redact: self.redact.into_iter().map(|name| name.into_inner().0).collect(),
             instance: self.instance.map_or_else(host_name, Into::into).into(),
         }

@@ -23,6 +23,7 @@ pub use schema::json_schema;
 
 use crate::crypto::{hex, sha256};
 use crate::envoy::Denials;
+use crate::evidence::note::VerifierKey;
 use crate::evidence::recorder::Target;
 use crate::evidence::{Durability, Pace};
 use crate::limits::Limits;
@@ -74,10 +75,21 @@ pub struct EvidenceSettings {
     pub checkpoint_file: Option<PathBuf>,
     /// Whether checkpoints are printed.
     pub checkpoint_stdout: bool,
+    /// Who cosigns checkpoints.
+    pub witnesses: Vec<WitnessSettings>,
     /// Fields whose values are not kept.
     pub redact: Vec<Box<str>>,
     /// Names this relay.
     pub instance: Box<str>,
+}
+
+/// A witness, and how to reach it.
+#[derive(Debug)]
+pub struct WitnessSettings {
+    pub url: String,
+    pub key: VerifierKey,
+    /// Certificates of the authorities that its own is checked against.
+    pub ca: Option<PathBuf>,
 }
 
 /// What receipts say, and where their keys are.

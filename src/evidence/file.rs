@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::Checkpoint;
 use super::line::{CheckpointLine, Line, Range, RecordLine};
-use super::merkle::{CompactRange, leaf_hash};
+use super::merkle::{CompactRange, Hash, consistency_proof, leaf_hash};
 use super::note::{Note, VerifierKey};
 use crate::crypto::sha256;
 
@@ -147,6 +147,45 @@ fn checked(line: &str, key: &VerifierKey) -> Result<CompactRange, &'static str> 
     CompactRange::restored(0, checkpoint.size(), hashes)
         .filter(|tree| tree.root() == *checkpoint.root())
         .ok_or("its range has another root")
+}
+
+/// Proves from the file that the tree of `new` records grew out of the one of `old` (RFC 6962 §2.1.2). It reads the whole
+/// file up to there.
+///
+/// # Errors
+/// When the file begins after the older tree, ends before the newer one, or cannot be read.
+pub fn prove_growth(path: &Path, old: u64, new: u64) -> io::Result<Vec<Hash>> {
+    let invalid = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
+    let mut tree = CompactRange::starting_at(0);
+    let mut since = CompactRange::starting_at(old);
+    for line in BufReader::new(File::open(path)?).lines() {
+        if since.end() >= new {
+            break;
+        }
+        match Line::read(&line?) {
+            Ok(Line::Record(RecordLine { evidence, .. })) if tree.end() < old => {
+                tree.push(leaf_hash(evidence.as_bytes()));
+            }
+            Ok(Line::Record(RecordLine { evidence, .. })) => since.push(leaf_hash(evidence.as_bytes())),
+            // A file that goes on from another one begins with a checkpoint.
+            Ok(Line::Checkpoint(CheckpointLine { note, range: Range::Present(range) }))
+                if tree.end() == 0 =>
+            {
+                let note = Note::parse(note.as_bytes()).map_err(|_| invalid("no signed note"))?;
+                let checkpoint: Checkpoint = note.text().parse().map_err(|_| invalid("no checkpoint"))?;
+                if checkpoint.size() > old {
+                    return Err(invalid("the file begins after that tree"));
+                }
+                tree = CompactRange::restored(0, checkpoint.size(), range)
+                    .ok_or_else(|| invalid("the range of a checkpoint does not fit"))?;
+            }
+            _ => {}
+        }
+    }
+    if tree.end() != old || since.end() != new {
+        return Err(invalid("the file does not hold these records"));
+    }
+    Ok(consistency_proof(&tree, &since))
 }
 
 /// Where the last checkpoint with a range begins, and its line.

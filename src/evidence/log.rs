@@ -55,7 +55,7 @@ impl Log {
     #[must_use]
     pub fn batch(&mut self) -> Batch<'_> {
         let (tree, sealed) = (self.tree.clone(), self.sealed);
-        Batch { log: self, tree, sealed, lines: Vec::new() }
+        Batch { log: self, tree, sealed, lines: Vec::new(), leaves: Vec::new() }
     }
 }
 
@@ -65,6 +65,7 @@ pub struct Batch<'l> {
     tree: CompactRange,
     sealed: u64,
     lines: Vec<u8>,
+    leaves: Vec<Hash>,
 }
 
 impl Batch<'_> {
@@ -84,6 +85,7 @@ impl Batch<'_> {
     pub fn record(&mut self, evidence: &[u8], hash: &Hash) {
         record_line(&mut self.lines, evidence, hash, self.tree.end());
         self.tree.push(*hash);
+        self.leaves.push(*hash);
     }
 
     /// Adds a checkpoint over all records so far.
@@ -104,9 +106,10 @@ impl Batch<'_> {
         checkpoint_line(&mut self.lines, &note.to_string(), None);
     }
 
-    /// The lines are written: the log has grown by them.
-    pub fn commit(self) {
+    /// The lines are written: the log has grown by these leaves.
+    pub fn commit(self) -> Vec<Hash> {
         self.log.tree = self.tree;
         self.log.sealed = self.sealed;
+        self.leaves
     }
 }

@@ -16,7 +16,7 @@ use super::file::{self, OpenError, SetAside};
 use super::log::Log;
 use super::merkle::{CompactRange, leaf_hash};
 use super::note::Signer;
-use super::outlet::{self, Outlets};
+use super::outlet::{self, Open, Outlets};
 use super::queue::{Entry, Queue, Unavailable};
 use super::record::{self, Record};
 use super::writer::{Durability, Pace, Sink, WriteError, Writer};
@@ -114,7 +114,8 @@ impl Recorder {
         let provenance = Provenance { log: (&*origin).into(), instance, config, redact };
         let provenance = Arc::new(provenance);
         let queue = Arc::new(Queue::default());
-        let (outlet, publisher) = outlets.start(&queue)?;
+        let file = sink.file.as_ref().map(|(_, path)| path.as_path());
+        let Open { outbound, witnesses, thread: publisher } = outlets.open(file, size, &queue)?;
         let mut writer = Writer {
             log: Log::new(signer, origin.into(), tree, sealed),
             sink,
@@ -122,7 +123,8 @@ impl Recorder {
             pace,
             provenance: Arc::clone(&provenance),
             clock,
-            outlet,
+            outbound,
+            witnesses,
             sealed_at: Instant::now(),
             looked_at: Instant::now(),
             failing: false,

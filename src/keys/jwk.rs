@@ -119,8 +119,10 @@ pub fn parse_private_jwk_for(purpose: Purpose, text: &[u8]) -> Result<PrivateJwk
     let public = parse_public(&members)?;
     check_purpose(&members, purpose, &public)?;
     let secret = secret.ok_or(JwkError::Missing("d"))?;
-    let secret = Zeroizing::new(decoded("d", secret)?);
-    let key = PrivateKey::from_bytes(public.algorithm(), &secret)?;
+    // Decoded, it is shorter. What is wrong with it may show half-way, so the buffer is overwritten in any case.
+    let mut decoded = Zeroizing::new(vec![0; secret.len()]);
+    let secret = Base64UrlUnpadded::decode(secret, &mut decoded).map_err(|_| not_base64("d"))?;
+    let key = PrivateKey::from_bytes(public.algorithm(), secret)?;
     if key.public() != public {
         return Err(KeyError::Mismatch.into());
     }
@@ -351,12 +353,12 @@ fn optional_string<'j>(
 }
 
 fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, JwkError> {
-    decoded(member, optional_string(jwk, member)?.ok_or(JwkError::Missing(member))?)
+    let text = optional_string(jwk, member)?.ok_or(JwkError::Missing(member))?;
+    Base64UrlUnpadded::decode_vec(text).map_err(|_| not_base64(member))
 }
 
-fn decoded(member: &'static str, text: &str) -> Result<Vec<u8>, JwkError> {
-    Base64UrlUnpadded::decode_vec(text)
-        .map_err(|_| JwkError::Type { member, expected: "base64url without padding" })
+fn not_base64(member: &'static str) -> JwkError {
+    JwkError::Type { member, expected: "base64url without padding" }
 }
 
 /// RFC 7519 §2. A misread date would keep a revoked key alive, so anything but whole seconds is refused.

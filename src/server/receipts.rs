@@ -1,6 +1,6 @@
 //! The keys of receipts, from their files.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::config::ReceiptSettings;
 use crate::keys::private::{self, KeyFileError, OwnKey};
@@ -23,11 +23,12 @@ pub(super) fn load(settings: &ReceiptSettings) -> Result<Receipts, ReceiptsError
         return Ok(Receipts::with_new_key(issuer.clone(), *lifetime)?);
     };
     let key = private::load(first, Purpose::Receipt)?;
-    let others: Result<Vec<PublicJwk>, KeyFileError> = others.iter().map(load_public_half).collect();
+    let others: Result<Vec<PublicJwk>, KeyFileError> =
+        others.iter().map(|file| load_public_half(file)).collect();
     Ok(Receipts::new(issuer.clone(), *lifetime, key, others?)?)
 }
 
-fn load_public_half(path: &PathBuf) -> Result<PublicJwk, KeyFileError> {
+fn load_public_half(path: &Path) -> Result<PublicJwk, KeyFileError> {
     Ok(match private::load_either(path, Purpose::Receipt)? {
         OwnKey::Private(key) => PublicJwk { id: key.id, key: key.key.public() },
         OwnKey::Public(key) => key,

@@ -10,6 +10,7 @@
 mod components;
 mod content_digest;
 mod jwk;
+mod jws;
 mod merkle;
 mod message;
 mod rfc9421;

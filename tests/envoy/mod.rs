@@ -15,6 +15,8 @@ mod signed;
 mod tampering;
 mod upgrades;
 
+pub(crate) use clients::installed as clients_are_installed;
+
 use crate::support::ask::Ask;
 use crate::support::signer::Signer;
 

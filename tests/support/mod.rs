@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod golden;
 pub mod people;
 pub mod program;
+pub mod receipts;
 pub mod relay;
 pub mod service;
 pub mod shell;

@@ -27,9 +27,11 @@ pub fn stderr(output: &Output) -> String {
 
 /// A relay of its own process.
 pub struct Serving {
-    _child: ChildGuard,
+    child: ChildGuard,
     log: BufReader<std::process::ChildStderr>,
     pub address: String,
+    /// The line that says where it listens.
+    pub listening: Value,
 }
 
 impl Serving {
@@ -46,7 +48,14 @@ impl Serving {
         };
         assert_eq!(listening["message"], "listening", "{listening}");
         let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { _child: child, log, address }
+        Self { child, log, address, listening }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let stopped = Command::new("kill").arg(self.child.0.id().to_string()).status().unwrap();
+        assert!(stopped.success());
+        self.child.0.wait().unwrap()
     }
 
     /// The next line of its log. It is written before the answer that it is about.

@@ -16,8 +16,10 @@ use super::file;
 use super::line::checkpoint_line;
 use super::log::{Batch, Log, SealError, Sealed};
 use super::merkle::leaf_hash;
+use super::outlet::Outbound;
 use super::queue::{Entry, Queue, Unavailable, Work};
 use super::record::Record;
+use super::witness::Witnesses;
 use crate::timestamp::Clock;
 
 /// How often it is looked whether the file is still where it was.
@@ -85,7 +87,8 @@ pub(super) struct Writer {
     pub provenance: Arc<Provenance>,
     pub clock: Arc<dyn Clock>,
     /// Where checkpoints go from here.
-    pub outlet: Option<Sender<Sealed>>,
+    pub outbound: Option<Sender<Outbound>>,
+    pub witnesses: Option<Witnesses>,
     pub sealed_at: Instant,
     pub looked_at: Instant,
     /// Whether the last lines could not be written.
@@ -101,8 +104,12 @@ impl Writer {
             let last = work.last;
             self.write(work, queue);
             if last {
-                return;
+                break;
             }
+        }
+        // The witnesses are asked about the last checkpoint before their threads end.
+        if self.witnesses.take().is_some() {
+            self.write(queue.take(None), queue);
         }
     }
 
@@ -161,7 +168,10 @@ impl Writer {
             return Ok(());
         }
         self.sink.appender.append(batch.lines(), self.durability == Durability::Synced)?;
-        batch.commit();
+        let leaves = batch.commit();
+        if let Some(witnesses) = &mut self.witnesses {
+            leaves.into_iter().for_each(|leaf| witnesses.push(leaf));
+        }
         if let Some(sealed) = sealed {
             self.sealed_at = Instant::now();
             self.publish(sealed);
@@ -172,7 +182,7 @@ impl Writer {
     /// Sends a checkpoint on. It must never tell of more than a power failure would leave behind: the log would have to
     /// be another one afterwards.
     fn publish(&mut self, sealed: Sealed) {
-        let Some(outlet) = &self.outlet else { return };
+        let Some(outbound) = &self.outbound else { return };
         if self.durability == Durability::Written
             && let Err(error) = self.sink.appender.sync()
         {
@@ -180,7 +190,10 @@ impl Writer {
             return;
         }
         // The other thread ends after this one.
-        let _ = outlet.send(sealed);
+        let _ = outbound.send(Outbound::Sealed(sealed.note.clone()));
+        if let Some(witnesses) = &mut self.witnesses {
+            witnesses.submit(sealed.note, sealed.tree);
+        }
     }
 
     /// Somebody may have moved the file away: then it is sealed, and the log goes on in a new one at the same place.
