@@ -17,5 +17,6 @@ mod purity;
 mod readme;
 mod receipts;
 mod recorded;
+mod recording;
 mod support;
 mod witnesses;

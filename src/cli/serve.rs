@@ -62,6 +62,9 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     for remark in server.remarks() {
         tracing::warn!(%remark, "configuration");
     }
+    if relay.evidence.is_none() {
+        tracing::warn!("decisions leave no evidence: the configuration has no `evidence`");
+    }
     tracing::info!(
         address = %server.address(),
         admin = server.admin_address().map(tracing::field::display),
@@ -77,9 +80,6 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         tracing::warn!(
             "there is no policy, so every request is denied: {advice}; `config default` prints a commented file"
         );
-    }
-    if relay.evidence.is_none() {
-        tracing::warn!("decisions leave no evidence: the configuration has no `evidence`");
     }
     server
         .serve(async move {

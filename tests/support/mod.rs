@@ -11,6 +11,7 @@ pub mod golden;
 pub mod people;
 pub mod program;
 pub mod receipts;
+pub mod recording;
 pub mod relay;
 pub mod service;
 pub mod shell;

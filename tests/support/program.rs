@@ -35,18 +35,17 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts it and waits until it says where it listens. Remarks on its configuration come before.
+    /// Starts it and waits until it says where it listens. What it says of its configuration and its evidence comes before.
     pub fn start(mut command: Command) -> Self {
         let child = command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let mut child = ChildGuard(child);
         let mut log = BufReader::new(child.0.stderr.take().unwrap());
         let listening = loop {
             let line = next_line(&mut log);
-            if line["message"] != "configuration" {
+            if line["message"] == "listening" {
                 break line;
             }
         };
-        assert_eq!(listening["message"], "listening", "{listening}");
         let address = format!("http://{}", listening["address"].as_str().unwrap());
         Self { child, log, address, listening }
     }
@@ -56,6 +55,22 @@ impl Serving {
         let stopped = Command::new("kill").arg(self.child.0.id().to_string()).status().unwrap();
         assert!(stopped.success());
         self.child.0.wait().unwrap()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// What it writes to standard output, where the command says that it is a pipe.
+    pub fn take_stdout(&mut self) -> std::process::ChildStdout {
+        self.child.0.stdout.take().unwrap()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// The next line of its log. It is written before the answer that it is about.
