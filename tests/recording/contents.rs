@@ -19,7 +19,7 @@ fn now(label: &str, cover: &[&str]) -> Signing {
 
 const COVER: [&str; 3] = ["@method", "@target-uri", "content-digest"];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_decision_with_its_proofs_its_approvals_and_its_condition() {
     let clerk = Signer::ed25519("clara").with(json!({"roles": ["clerk"]}));
     let manager = Signer::p256("mona").with(json!({"roles": ["manager"]}));
@@ -80,7 +80,7 @@ async fn a_decision_with_its_proofs_its_approvals_and_its_condition() {
     assert_eq!(allow["proofs"][1]["key"]["jwk"]["kty"], "EC");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forged_signature_is_recorded_with_what_it_should_have_been_over() {
     let alice = Signer::ed25519("alice");
     let recording =
@@ -98,7 +98,7 @@ async fn a_forged_signature_is_recorded_with_what_it_should_have_been_over() {
     assert!(record["presented"]["signature_input"].as_str().unwrap().starts_with("sig="), "{record}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn j9_secrets_are_hashed_and_said_to_be() {
     let alice = Signer::ed25519("alice");
     let evidence = json!({"file": "evidence.jsonl", "redact": ["authorization", "x-pin"]});
@@ -125,7 +125,7 @@ async fn j9_secrets_are_hashed_and_said_to_be() {
     assert!(base.contains("\"authorization\": sha-256=:") && base.contains("\"x-other\": shown"), "{base}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_start_on_standard_output_is_another_log() {
     let recording = Recording::new(
         &json!({"stdout": true}),
@@ -155,7 +155,7 @@ async fn each_start_on_standard_output_is_another_log() {
     recording.is_sound(&["both.jsonl"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_observed_and_what_can_not_be_read_are_recorded_too() {
     let policies = json!([
         {"name": "strict", "match": {"path": "/a"}, "mode": "observe"},

@@ -20,7 +20,7 @@ fn rates() -> Ask {
     Ask::get("/rates/eur")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_denies_until_there_is_room_again() {
     let recording = Recording::new(&json!({"file": "evidence.jsonl"}), &open_policies(), &[]);
     // A limit on the size of files is a disk that is full there. The signal that comes with it is ignored.
@@ -63,7 +63,7 @@ async fn a_full_disk_denies_until_there_is_room_again() {
     assert_eq!((&lost[0]["allowed"], &lost[0]["denied"]), (&json!(1), &json!(3)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_that_nobody_reads_any_more_denies() {
     let recording = Recording::new(&json!({"stdout": true}), &open_policies(), &[]);
     let mut command = recording.serve();
@@ -79,7 +79,7 @@ async fn a_pipe_that_nobody_reads_any_more_denies() {
     assert_eq!((code(&denied), denied.status), ("evidence-unavailable", 503));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_that_nobody_reads_fast_enough_denies() {
     let recording = Recording::new(&json!({"stdout": true}), &open_policies(), &[]);
     let mut command = recording.serve();

@@ -20,7 +20,7 @@ async fn allow(relay: &Serving, times: usize) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_last_line_is_set_aside_and_reported() {
     let recording = recording(&json!({"file": "evidence.jsonl"}));
     let relay = Serving::start(recording.serve());
@@ -48,7 +48,7 @@ async fn a_torn_last_line_is_set_aside_and_reported() {
     recording.is_sound(&["evidence.jsonl"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
     let recording = recording(&json!({"file": "evidence.jsonl", "checkpoint": {"file": "checkpoint.txt"}}));
     let mut relay = Serving::start(recording.serve());
@@ -80,7 +80,7 @@ async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
     refused(&whole, "not one of this key");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_relay_writes_a_file() {
     let recording = recording(&json!({"file": "evidence.jsonl"}));
     let _first = Serving::start(recording.serve());
@@ -89,7 +89,7 @@ async fn one_relay_writes_a_file() {
     assert!(stderr(&second).contains("another process writes it"), "{}", stderr(&second));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_moved_away_is_sealed_and_the_log_goes_on_in_a_new_one() {
     let recording = recording(&json!({"file": "evidence.jsonl", "durability": "synced"}));
     let mut relay = Serving::start(recording.serve());
@@ -114,7 +114,7 @@ async fn a_file_that_is_moved_away_is_sealed_and_the_log_goes_on_in_a_new_one() 
     recording.is_sound(&["evidence.jsonl"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_seals_everything_and_no_start_forgets_anything() {
     let recording = recording(&json!({"file": "evidence.jsonl", "checkpoint": {"file": "checkpoint.txt"}}));
     for start in 1..=3 {
