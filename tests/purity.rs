@@ -14,6 +14,14 @@ const PURE: &[&str] = &[
     "keys/jwk.rs",
     "verify",
     "policy",
+    "evidence/line.rs",
+    "evidence/record.rs",
+    "evidence/sealed.rs",
+    "evidence/check",
+    "evidence/merkle",
+    "evidence/note",
+    "evidence/checkpoint.rs",
+    "evidence/tlog_proof.rs",
 ];
 
 const FORBIDDEN: &[&str] = &[

@@ -323,7 +323,10 @@ mod tests {
                 (5, "{}", true, "foreign"),
             ],
         );
-        assert_pieces("{}\n{\"evidence\":{", &[(1, "{}", true, "foreign"), (2, "{\"evidence\":{", false, "torn")]);
+        assert_pieces(
+            "{}\n{\"evidence\":{",
+            &[(1, "{}", true, "foreign"), (2, "{\"evidence\":{", false, "torn")],
+        );
     }
 
     #[test]
@@ -334,7 +337,10 @@ mod tests {
         let wrong = values.next(|piece| (piece.line, piece.read.is_err())).unwrap();
         assert_eq!(wrong, Some((1, true)));
         assert!(values.buffer.capacity() < 4 * MAX_VALUE, "{}", values.buffer.capacity());
-        assert_eq!(values.next(|piece| (piece.line, piece.text.to_owned())).unwrap(), Some((2, b"{}".to_vec())));
+        assert_eq!(
+            values.next(|piece| (piece.line, piece.text.to_owned())).unwrap(),
+            Some((2, b"{}".to_vec()))
+        );
         assert_eq!(values.next(|_| ()).unwrap(), None);
     }
 }
