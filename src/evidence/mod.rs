@@ -3,6 +3,7 @@
 //! `docs/evidence.md` has the format. Records are leaves of a Merkle tree (RFC 6962); signed checkpoints (C2SP
 //! tlog-checkpoint) seal it.
 
+pub mod check;
 pub mod checkpoint;
 pub mod line;
 pub mod merkle;
