@@ -166,7 +166,11 @@ impl<R: Read> Values<R> {
                     Some(Ok(IgnoredAny)) => return Ok(Ok(self.start + values.byte_offset())),
                     Some(Err(error)) if error.classify() == Category::Eof => {
                         if self.ended {
-                            return Ok(Err(Unreadable::Torn));
+                            // Where a line was finished, nothing was torn off.
+                            return Ok(Err(match rest.ends_with(b"\n") {
+                                true => Unreadable::Wrong(format!("no JSON: {error}")),
+                                false => Unreadable::Torn,
+                            }));
                         }
                     }
                     Some(Err(error)) => return Ok(Err(Unreadable::Wrong(format!("no JSON: {error}")))),

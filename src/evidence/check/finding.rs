@@ -152,14 +152,14 @@ const MAX_FINDINGS: usize = 10_000;
 const MAX_PLACES: usize = 20;
 
 /// Findings and remarks as they come up.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     findings: Vec<Finding>,
     beyond: u64,
     tallies: BTreeMap<(What, Option<String>), Tally>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Tally {
     count: u64,
     places: Vec<Place>,
@@ -196,10 +196,8 @@ impl Findings {
         }
     }
 
-    /// Whether a finding, no remark, is among them.
-    #[cfg(test)]
-    pub(super) fn any(&self) -> bool {
-        self.findings.iter().any(|finding| !finding.what.is_remark())
+    pub(super) fn has(&self, what: What) -> bool {
+        self.findings.iter().any(|finding| finding.what == what)
     }
 
     /// The findings and the remarks, each in the order of the lines, and how many findings more there were.

@@ -26,7 +26,7 @@ pub(super) struct Seal {
 }
 
 /// A log as far as it was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Log {
     pub(super) origin: String,
     pub(super) is_known: bool,
@@ -46,6 +46,8 @@ pub(super) struct Log {
     /// Records that nobody has a place for.
     strays: Vec<Entry>,
     recent: VecDeque<(Hash, Place)>,
+    /// The last value that stands in the order of the tree.
+    in_order: u64,
     seals: VecDeque<(u64, Hash)>,
     kept: Vec<Seal>,
     any_order: bool,
@@ -55,7 +57,7 @@ pub(super) struct Log {
 }
 
 /// What came in any order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Unordered {
     entries: Vec<Entry>,
     seals: Vec<Seal>,
@@ -76,6 +78,7 @@ impl Log {
             unsolved: Vec::new(),
             strays: Vec::new(),
             recent: VecDeque::new(),
+            in_order: 0,
             seals: VecDeque::from([(0, CompactRange::starting_at(0).root())]),
             kept,
             any_order,
@@ -205,13 +208,15 @@ impl Log {
         // A later record of this span would be a copy.
         let is_twice =
             self.waiting.iter().skip(count).any(|entry| entry.index.is_none_or(|index| index < seal.size));
-        if is_twice || grown.root() != seal.root {
+        let is_moved = covered.first().is_some_and(|first| first.order <= self.in_order);
+        if is_twice || is_moved || grown.root() != seal.root {
             return false;
         }
         let sealed: Vec<Entry> = self.waiting.drain(..count).collect();
         let leaves: Vec<Hash> = sealed.iter().filter_map(|entry| entry.computed).collect();
         self.compare_kept(&leaves, seal.size, findings);
         for entry in sealed {
+            self.in_order = entry.order;
             self.keep_recent(entry.computed, entry.place);
         }
         self.tree = Some(grown);
@@ -297,7 +302,7 @@ impl Log {
         (self.waiting, elsewhere) =
             elsewhere.into_iter().partition(|entry| entry.index.is_some_and(|index| index >= seal.size));
         self.strays.append(&mut elsewhere);
-        self.report_solved(&solved, findings);
+        self.in_order = self.report_solved(&solved, self.in_order, findings);
         if let Some(leaves) = &leaves {
             self.compare_kept(leaves, seal.size, findings);
         } else {
@@ -366,12 +371,14 @@ impl Log {
         CompactRange::restored(begin, self.sealed, hashes.to_vec())
     }
 
-    fn report_solved(&self, solved: &[Solved], findings: &mut Findings) {
+    /// Returns which value is the last one that stands in the order of the tree.
+    fn report_solved(&self, solved: &[Solved], behind: u64, findings: &mut Findings) -> u64 {
         let placed: Vec<&Placed> = solved.iter().flat_map(|solved| &solved.placed).collect();
         placed.iter().for_each(|placed| self.report_placed(placed, findings));
-        if !self.any_order {
-            order::report_moved(&self.origin, &placed, findings);
-        }
+        let in_order = match self.any_order {
+            true => behind,
+            false => order::report_moved(&self.origin, behind, &placed, findings),
+        };
         let by_index: BTreeMap<u64, &&Placed> = placed.iter().map(|placed| (placed.index, placed)).collect();
         for (index, entry) in solved.iter().flat_map(|solved| &solved.others) {
             if let Some(placed) = by_index.get(index) {
@@ -379,6 +386,7 @@ impl Log {
                 self.another(*index, entry, &placed.entry.place, is_copy, findings);
             }
         }
+        in_order
     }
 
     /// What was changed of a record that the tree confirms.

@@ -42,7 +42,7 @@ pub struct Settings {
 }
 
 /// A check in progress.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Checker {
     settings: Settings,
     logs: Vec<Log>,

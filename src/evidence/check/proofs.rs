@@ -25,7 +25,7 @@ pub struct Proofs {
 }
 
 /// Checks proofs, one decision after the other.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ProofChecker {
     keys: HashMap<String, Known>,
 }

@@ -129,7 +129,7 @@ pub(super) fn report(
             cosigned: by,
         });
     }
-    if logs.iter().all(|log| log.checkpoints == 0) {
+    if logs.iter().all(|log| log.checkpoints == 0) && !findings.has(What::CutOff) {
         let text = if logs.is_empty() {
             "there is no record and no checkpoint"
         } else {

@@ -43,7 +43,7 @@ pub(super) enum Expected {
 }
 
 /// A piece of a tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Unit {
     /// What is left of the leaves in question.
     known: CompactRange,

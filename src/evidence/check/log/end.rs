@@ -94,7 +94,7 @@ impl Log {
     }
 
     fn report_filled(&self, solved: &Solved, findings: &mut Findings) {
-        self.report_solved(std::slice::from_ref(solved), findings);
+        self.report_solved(std::slice::from_ref(solved), 0, findings);
         // The last record of a piece has nobody behind it to be out of order with.
         if let (false, Some([before, last])) = (self.any_order, solved.placed.last_chunk::<2>())
             && last.entry.order > before.entry.order + 1
@@ -243,7 +243,8 @@ impl Log {
             placed.push(Placed { index, hash: entry.computed.unwrap_or_default(), entry });
         }
         if !self.any_order {
-            order::report_moved(&self.origin, &placed.iter().collect::<Vec<_>>(), findings);
+            let placed: Vec<&Placed> = placed.iter().collect();
+            order::report_moved(&self.origin, self.in_order, &placed, findings);
         }
     }
 }
