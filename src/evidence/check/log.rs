@@ -280,24 +280,24 @@ impl Log {
                 None => elsewhere.push(entry),
             }
         }
-        let mut leaves = Some(Vec::new());
-        let mut solved = Vec::new();
+        let fillers: Vec<Entry> =
+            elsewhere.iter().chain(units.iter().flat_map(Unit::surplus)).cloned().collect();
+        let (mut solved, mut unsolved, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         for unit in units {
-            match self.solve(unit, &elsewhere) {
+            match self.solve(unit, &fillers) {
                 Ok(found) => {
-                    elsewhere
-                        .retain(|entry| !found.placed.iter().any(|placed| placed.entry.order == entry.order));
-                    if let Some(leaves) = &mut leaves {
-                        leaves.extend(found.placed.iter().map(|placed| placed.hash));
-                    }
+                    taken.extend(found.placed.iter().map(|placed| placed.entry.order));
                     solved.push(found);
                 }
-                Err(unit) => {
-                    leaves = None;
-                    self.unsolved.push(unit);
-                }
+                Err(unit) => unsolved.push(unit),
             }
         }
+        elsewhere.retain(|entry| !taken.contains(&entry.order));
+        solved.iter_mut().for_each(|solved| solved.others.retain(|(_, entry)| !taken.contains(&entry.order)));
+        unsolved.iter_mut().for_each(|unit| unit.give_up(&taken));
+        let hashes = solved.iter().flat_map(|solved| &solved.placed).map(|placed| placed.hash);
+        let leaves: Option<Vec<Hash>> = unsolved.is_empty().then(|| hashes.collect());
+        self.unsolved.append(&mut unsolved);
         // What is ahead waits for its checkpoint; what has no place at all, for the end.
         (self.waiting, elsewhere) =
             elsewhere.into_iter().partition(|entry| entry.index.is_some_and(|index| index >= seal.size));

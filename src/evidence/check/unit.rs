@@ -104,6 +104,19 @@ impl Unit {
         self.slots.iter().map(|(index, entries)| (*index, entries))
     }
 
+    /// Records that claim the same place: at most one of them belongs there.
+    pub(super) fn surplus(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.values().filter(|entries| entries.len() > 1).flatten()
+    }
+
+    /// Records that belong elsewhere.
+    pub(super) fn give_up(&mut self, taken: &[u64]) {
+        for entries in self.slots.values_mut() {
+            entries.retain(|entry| !taken.contains(&entry.order));
+        }
+        self.slots.retain(|_, entries| !entries.is_empty());
+    }
+
     /// The places that nobody claims.
     pub(super) fn holes(&self) -> Vec<Span> {
         let mut holes = Vec::new();
