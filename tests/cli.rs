@@ -465,6 +465,10 @@ fn every_command_has_help_with_an_example() {
         &["config", "schema"],
         &["config", "default"],
         &["lint"],
+        &["evidence", "verify"],
+        &["evidence", "prove"],
+        &["evidence", "check-proof"],
+        &["evidence", "show"],
     ] {
         let help = stdout(&run(Path::new("."), &[command, &["--help"]].concat()));
         assert!(help.contains("Example"), "{command:?}: {help}");

@@ -8,6 +8,7 @@ mod conformance;
 mod denials;
 mod descriptors;
 mod envoy;
+mod evidence;
 mod examples;
 mod explain;
 mod lint;

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod evidence;
 mod explain;
 mod keys;
 mod lint;
@@ -51,6 +52,9 @@ enum Command {
     /// Find what in a proxy's configuration would undo the protection.
     #[command(after_help = lint::EXAMPLES)]
     Lint(lint::LintArgs),
+    /// Check what the relay wrote about its decisions, and prove or tell what became of one.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
 }
 
 /// Why a command failed, and with which exit code.
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(args)) => explain::run(*args),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Lint(args)) => lint::run(args),
+        Some(Command::Evidence(command)) => evidence::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write as _;
 
 use base64ct::{Base64, Encoding as _};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -21,8 +20,10 @@ pub fn record_line(out: &mut Vec<u8>, evidence: &[u8], hash: &Hash, index: u64) 
     out.extend_from_slice(evidence);
     out.extend_from_slice(b",\"hash\":");
     push_hash(out, hash);
+    out.extend_from_slice(b",\"index\":");
     // Memory takes every write.
-    let _ = writeln!(out, ",\"index\":{index}}}");
+    let _ = serde_json::to_writer(&mut *out, &index);
+    out.extend_from_slice(b"}\n");
 }
 
 /// Appends the line of a checkpoint, line feed included. Without `range` where a cosignature comes later.

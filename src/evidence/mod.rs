@@ -10,6 +10,7 @@
 //! ```
 
 pub mod appender;
+pub mod check;
 pub mod checkpoint;
 pub mod decided;
 pub mod file;
@@ -22,6 +23,8 @@ mod queue;
 pub mod record;
 pub mod recorder;
 pub mod redaction;
+pub mod sealed;
+pub mod stream;
 pub mod tlog_proof;
 pub mod witness;
 mod writer;

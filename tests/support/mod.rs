@@ -6,6 +6,7 @@ pub mod backend;
 pub mod client;
 pub mod deployed;
 pub mod envoy;
+pub mod evidence;
 pub mod gateway;
 pub mod golden;
 pub mod people;
