@@ -120,10 +120,8 @@ impl Log {
     /// Somebody else claims the place of a record that the tree confirms.
     fn another(&self, index: u64, entry: &Entry, known: &Place, is_copy: bool, findings: &mut Findings) {
         let (what, text) = match is_copy {
-            true => (What::Copied, format!("a copy: the record stands at {known} already")),
-            false => {
-                (What::Inserted, format!("put in: the tree has another record here, which stands at {known}"))
-            }
+            true => (What::Copied, format!("the record stands at {known} as well")),
+            false => (What::Inserted, format!("the tree has another record here, which stands at {known}")),
         };
         let places = vec![entry.place.clone(), known.clone()];
         findings.push(what, Some(&self.origin), Some(Span::of(index)), places, text);
