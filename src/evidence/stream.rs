@@ -34,6 +34,12 @@ pub enum Unreadable {
     Wrong(String),
 }
 
+/// What the parser says, without where: it counts from the beginning of the value.
+fn no_json(error: &serde_json::Error) -> Unreadable {
+    let error = error.to_string();
+    Unreadable::Wrong(error.split(" at line ").next().unwrap_or_default().to_owned())
+}
+
 /// Reads the values of a log.
 #[derive(Debug)]
 pub struct Values<R> {
@@ -168,12 +174,12 @@ impl<R: Read> Values<R> {
                         if self.ended {
                             // Where a line was finished, nothing was torn off.
                             return Ok(Err(match rest.ends_with(b"\n") {
-                                true => Unreadable::Wrong(format!("no JSON: {error}")),
+                                true => no_json(&error),
                                 false => Unreadable::Torn,
                             }));
                         }
                     }
-                    Some(Err(error)) => return Ok(Err(Unreadable::Wrong(format!("no JSON: {error}")))),
+                    Some(Err(error)) => return Ok(Err(no_json(&error))),
                     None => return Ok(Err(Unreadable::Torn)),
                 }
                 if looked_at > MAX_VALUE {
@@ -246,7 +252,7 @@ impl<R: Read> Values<R> {
 
 fn read(text: &[u8]) -> Result<Line<'_>, Unreadable> {
     let text = std::str::from_utf8(text).map_err(|_| Unreadable::Wrong("not UTF-8".to_owned()))?;
-    Line::read(text).map_err(|error| Unreadable::Wrong(error.to_string()))
+    Line::read(text).map_err(|error| no_json(&error))
 }
 
 #[cfg(test)]

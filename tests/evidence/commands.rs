@@ -67,7 +67,7 @@ fn what_was_done_to_a_log_is_listed() {
 fn the_story_of_a_decision_is_told() {
     let (folder, _) = folder();
     for (name, arguments) in
-        [("allowed", &["3"][..]), ("denied", &["5"]), ("redacted", &["8"]), ("lost-and-found", &["0"])]
+        [("allowed", &["3"][..]), ("denied", &["5"]), ("redacted", &["8"]), ("start", &["0"])]
     {
         let shown =
             evidence(folder.path(), &[&["show", "--key", "log.vkey", "evidence.jsonl"], arguments].concat());
@@ -115,7 +115,7 @@ fn a_proof_needs_no_log() {
     let note = TheirNote::from_bytes(proof.checkpoint.as_bytes()).unwrap();
     let (verified, _) = note.verify(&verifiers).unwrap();
     assert_eq!(verified.len(), 1);
-    let checkpoint = tlog_tiles::CheckpointText::from_bytes(note.text()).unwrap();
+    let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap();
     let hashes: Vec<tlog_tiles::Hash> = proof.hashes.iter().map(|hash| tlog_tiles::Hash(*hash)).collect();
     let leaf = tlog_tiles::record_hash(proof.extra.as_ref().unwrap());
     tlog_tiles::check_record(&hashes, checkpoint.size(), *checkpoint.hash(), proof.index, leaf).unwrap();

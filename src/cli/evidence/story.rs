@@ -104,9 +104,12 @@ impl Story {
         if let Some(presented) = &decision.presented {
             self.line(format!("\nPresented: {}", printable(&presented.signature_input)));
         }
+        if !decision.approvals.is_empty() {
+            self.line("\nApprovals that the policy asked for:".to_owned());
+        }
         for approval in &decision.approvals {
-            let role = approval.role.as_deref().map_or("any role".to_owned(), |role| printable(role));
-            self.line(format!("\nApproval of {role}: the proof {}", printable(&approval.label)));
+            let role = approval.role.as_deref().map_or("anybody".to_owned(), printable);
+            self.line(format!("  {role:<14} the proof {}", printable(&approval.label)));
         }
         self.limits = limits(decision);
     }
@@ -188,7 +191,7 @@ impl Story {
                 }
                 State::DoesNotVerify => "does not verify: nobody can say who wrote the lines below",
                 State::NotCheckable => {
-                    "not checked here: values are shown as hashes only, and the relay says that it verified"
+                    "not checked here, since values are shown as hashes only: give them with --value"
                 }
                 State::OtherValue => "not checked here: a value given is not the one whose hash is shown",
             }

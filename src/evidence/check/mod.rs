@@ -185,7 +185,7 @@ impl Checker {
         let text = String::from_utf8_lossy(text);
         let saved = RecordLine::salvage(&text);
         let span = saved.and_then(|line| line.index).map(Span::of);
-        self.findings.push(What::Unreadable, None, span, vec![place.clone()], format!("unreadable: {why}"));
+        self.findings.push(What::Unreadable, None, span, vec![place.clone()], why);
         if let Some(line) = saved.filter(|line| line.hash.is_some() || !line.evidence.is_empty()) {
             let mut buffer = String::new();
             let sealed = Sealed::read(line.evidence, &mut buffer).ok();

@@ -17,7 +17,7 @@ impl Log {
             let reached = self.reached();
             if kept.size > reached {
                 let text = format!(
-                    "cut off: the checkpoint of {} records at {}, which the log's key signed, covers them",
+                    "the checkpoint of {} records at {}, which the log's key signed, covers them",
                     kept.size, kept.place
                 );
                 let span = Some(Span::until(reached, kept.size));
@@ -141,10 +141,11 @@ impl Log {
             let before = unit.entries().take_while(|(index, _)| *index < hole.first).last();
             let before = before.and_then(|(_, entries)| entries.first()).map(|entry| entry.place.clone());
             let (place, text) = match before {
-                Some(place) => {
-                    (place, format!("missing here, behind this line; covered by {}", unit.sealed_at()))
-                }
-                None => (unit.sealed_at().clone(), "missing: this checkpoint covers it".to_owned()),
+                Some(place) => (
+                    place,
+                    format!("it stood behind this line; the checkpoint at {} covers it", unit.sealed_at()),
+                ),
+                None => (unit.sealed_at().clone(), "this checkpoint covers it".to_owned()),
             };
             let places = vec![place];
             findings.push(What::Missing, log, Some(*hole), places, text);
@@ -167,9 +168,9 @@ impl Log {
             }
         }
         let text = if !unit.can_be_confirmed() {
-            "not confirmed: nothing says what the tree had before them".to_owned()
+            "nothing says what the tree had before them".to_owned()
         } else if explained {
-            "not confirmed: nothing else seals them than a tree with the record that is damaged".to_owned()
+            "nothing seals them but a piece of the tree that has a damaged record too".to_owned()
         } else {
             let suspects: Vec<String> = unit
                 .entries()
@@ -235,7 +236,7 @@ impl Log {
                 continue;
             }
             if index > next {
-                let text = format!("missing: the next record stands at {}", entry.place);
+                let text = "they stood before this line".to_owned();
                 let hole = Some(Span::until(next, index));
                 findings.push(What::Missing, log, hole, vec![entry.place.clone()], text);
             }
