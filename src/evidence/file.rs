@@ -23,6 +23,8 @@ const MODE: u32 = 0o640;
 pub enum OpenError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("expected a regular file")]
+    NoFile,
     #[error("another process writes it")]
     InUse,
     #[error("the checkpoint at byte {0} is not one of this key: {1}. Another key begins another file")]
@@ -57,6 +59,9 @@ pub struct SetAside {
 /// [`OpenError::InUse`], and what the system says.
 pub fn open(path: &Path) -> Result<File, OpenError> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(OpenError::NoFile);
+    }
     match file.try_lock() {
         Ok(()) => {
             // That there is a file at all must survive a power failure as well as what is in it.

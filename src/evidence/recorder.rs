@@ -1,7 +1,9 @@
 //! The relay's side of a log: a decision goes in, and comes back once it is recorded.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -60,6 +62,8 @@ pub enum StartError {
     Open { path: PathBuf, source: OpenError },
     #[error("{}: {source}", path.display())]
     Checkpoint { path: PathBuf, source: outlet::CheckpointFileError },
+    #[error("standard output is closed, or /dev/null: the records would be lost")]
+    Nowhere,
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("the first record cannot be written: {0}")]
@@ -105,10 +109,7 @@ impl Recorder {
             (Some(opened), Target::File(path)) => {
                 (Sink::file(opened.file, path, opened.length)?, opened.tree, opened.sealed)
             }
-            _ => {
-                let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-                (Sink::stream(Stream::new(stdout.into())), CompactRange::starting_at(0), 0)
-            }
+            _ => (Sink::stream(Stream::new(stdout()?)), CompactRange::starting_at(0), 0),
         };
         let size = tree.end();
         let provenance = Provenance { log: (&*origin).into(), instance, config, redact };
@@ -189,6 +190,16 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Standard output, if anybody gets what is written there. Where it was closed, the program finds `/dev/null` in its place.
+fn stdout() -> Result<File, StartError> {
+    let stdout: File = std::io::stdout().as_fd().try_clone_to_owned()?.into();
+    let (found, nowhere) = (stdout.metadata()?, std::fs::metadata("/dev/null")?);
+    if (found.dev(), found.ino()) == (nowhere.dev(), nowhere.ino()) {
+        return Err(StartError::Nowhere);
+    }
+    Ok(stdout)
 }
 
 /// The name of this machine, as its system has it.

@@ -103,7 +103,8 @@ fn a_log_that_can_not_be_written_keeps_the_relay_from_starting() {
         (json!({"file": "."}), "", "Is a directory"),
         (json!({"file": "missing/evidence.jsonl"}), "", "No such file or directory"),
         (json!({"stdout": true}), "exec >/dev/full", "No space left on device"),
-        (json!({"stdout": true}), "exec >&-", "ad file descriptor"),
+        (json!({"stdout": true}), "exec >&-", "the records would be lost"),
+        (json!({"file": "/dev/null"}), "", "expected a regular file"),
     ];
     for (evidence, before, message) in expected {
         let recording = Recording::new(&evidence, &open_policies(), &[]);
