@@ -74,11 +74,11 @@ impl LogWriter {
         let mut log = Self::new(origin, log_key(ORIGIN));
         for number in 0..records {
             log.record(sample(number));
-            if (number + 1) % every == 0 {
+            if (number + 1).is_multiple_of(every) {
                 log.checkpoint();
             }
         }
-        if records % every != 0 {
+        if !records.is_multiple_of(every) {
             log.checkpoint();
         }
         log
