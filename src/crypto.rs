@@ -132,7 +132,7 @@ impl PublicKey {
     }
 }
 
-/// A private key: for the reference client, never for the relay.
+/// A private key: of the reference client, or of the relay for what it says itself.
 ///
 /// It has no `Debug`, and its bytes are overwritten when it is dropped.
 pub enum PrivateKey {
@@ -218,6 +218,17 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn sha512(data: &[u8]) -> [u8; 64] {
     sha2::Sha512::digest(data).into()
+}
+
+/// In hexadecimal, as `sha256sum` prints it.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // A string takes every write.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Random bytes from the operating system.

@@ -93,6 +93,8 @@ codes! {
     Overloaded = "overloaded", 503, "Too many requests are being checked";
     /// The replay store is full, slow or gone.
     ReplayStoreUnavailable = "replay-store-unavailable", 503, "Replays cannot be ruled out";
+    /// The decision cannot be recorded, and nothing passes without a record.
+    EvidenceUnavailable = "evidence-unavailable", 503, "The decision cannot be recorded";
 }
 
 impl Code {
@@ -103,7 +105,7 @@ impl Code {
     /// not be able to switch the check off.
     #[must_use]
     pub const fn is_internal(self) -> bool {
-        matches!(self, Self::ReplayStoreUnavailable)
+        matches!(self, Self::ReplayStoreUnavailable | Self::EvidenceUnavailable)
     }
 
     /// Whether another proof could change the answer: then `Accept-Signature` says which.

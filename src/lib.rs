@@ -4,9 +4,9 @@
 //! The modules stand in the order of a request's way through them:
 //!
 //! ```text
-//! envoy::request ─▶ policy ─▶ proof ─▶ keys ─▶ verify ─▶ policy ─▶ replay ─▶ envoy::response
-//!    wire to         match,   what is   who     is it     approvals, was it      values
-//!    values         condition claimed   signs   true      is it enough used      to wire
+//! envoy::request ─▶ policy ─▶ proof ─▶ keys ─▶ verify ─▶ policy ─▶ replay ─▶ evidence ─▶ receipt ─▶ envoy::response
+//!    wire to         match,   what is   who     is it     approvals, was it    recorded    for the      values
+//!    values         condition claimed   signs   true      is it enough used    first       backend      to wire
 //! ```
 //!
 //! The verifier core ([`request`], [`proof`], [`keys`], [`verify`], [`policy`]) is pure: no gRPC, no clock, no files, no
@@ -69,12 +69,14 @@ pub mod policy;
 
 pub mod replay;
 
+pub mod evidence;
+
 pub mod admission;
 pub mod observed;
 
-pub mod relay;
+pub mod receipt;
 
-pub mod evidence;
+pub mod relay;
 
 pub mod denial;
 pub mod limits;

@@ -8,11 +8,15 @@ use uuid::Uuid;
 use crate::admission::{Admission, Place};
 use crate::config::Config;
 use crate::denial::{Code, Denial};
+use crate::evidence::Unavailable;
+use crate::evidence::decided::Grounds;
+use crate::evidence::recorder::Recorder;
 use crate::keys::{Directory, Key};
 use crate::limits::Limits;
 use crate::observed::Observed;
-use crate::policy::{Challenge, Facts, Mode, Open, Permitted, Policies, Policy};
+use crate::policy::{Challenge, Evidence, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
+use crate::receipt::Receipts;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
@@ -30,6 +34,10 @@ pub struct Relay {
     pub admission: Admission,
     /// How often policies that only observe would have denied.
     pub observed: Observed,
+    /// Where decisions are recorded; nowhere, if the operator wants no evidence.
+    pub evidence: Option<Recorder>,
+    /// What backends are told in a way that they can check, where anything is.
+    pub receipts: Option<Receipts>,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -100,6 +108,10 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What was observed on the way, whatever the verdict is.
     pub observed: Option<Observation>,
+    /// Why the decision is not recorded, where it passes all the same.
+    pub unrecorded: Option<Unavailable>,
+    /// The receipt for the backend, where proofs were verified and the policy has one.
+    pub receipt: Option<String>,
 }
 
 impl Relay {
@@ -117,6 +129,8 @@ impl Relay {
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
             observed: Observed::default(),
+            evidence: None,
+            receipts: None,
         }
     }
 
@@ -126,13 +140,16 @@ impl Relay {
     pub async fn check(&self, request: Result<Request<'_>, Denial>, place: Option<Place>) -> Decision {
         let started = self.clock.now();
         let id = id_at(started);
-        let decision = match request {
-            Err(denial) => Decision::denied(id, denial),
+        let (decision, grounds) = match &request {
+            Err(denial) => (Decision::denied(id, denial.clone()), Grounds::default()),
             Ok(_) if place.is_none() => {
-                Decision::denied(id, Denial::new(Code::Overloaded, "try again later"))
+                let denial = Denial::new(Code::Overloaded, "try again later");
+                (Decision::denied(id, denial), Grounds::default())
             }
-            Ok(request) => self.decide(id, &request).await,
+            Ok(request) => self.decide(id, request).await,
         };
+        let mut decision = self.record(decision, request.as_ref().ok(), &grounds).await;
+        decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(&decision, request));
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
     }
@@ -141,18 +158,19 @@ impl Relay {
     ///
     /// A policy that only observes decides where none below it enforces: whatever it would say, what an older policy
     /// protects stays protected.
-    async fn decide(&self, id: Uuid, request: &Request<'_>) -> Decision {
+    async fn decide(&self, id: Uuid, request: &Request<'_>) -> (Decision, Grounds) {
         let facts = match Facts::of(request) {
             Ok(facts) => facts,
-            Err(denial) => return Decision::denied(id, denial),
+            Err(denial) => return (Decision::denied(id, denial), Grounds::default()),
         };
-        let mut observing: Option<(&Policy, Result<Permit, Denial>)> = None;
+        let mut observing: Option<(&Policy, Result<Permit, Denial>, Grounds)> = None;
         let mut left_out = Vec::new();
         for policy in self.policies.matching(facts.target(), request.route_policy) {
             if observing.is_some() && policy.mode == Mode::Observe {
                 continue;
             }
-            let permit = match self.permit(&facts, policy) {
+            let mut grounds = Grounds::default();
+            let permit = match self.permit(&facts, policy, &mut grounds) {
                 Ok(Some(permit)) => Ok(permit),
                 Ok(None) => {
                     left_out.push(&*policy.name);
@@ -161,10 +179,11 @@ impl Relay {
                 Err(denial) => Err(denial),
             };
             if policy.mode == Mode::Observe {
-                observing = Some((policy, permit));
+                observing = Some((policy, permit, grounds));
                 continue;
             }
-            let observed = observing.and_then(|(policy, permit)| Some(self.observe(policy, permit.err()?)));
+            let observed =
+                observing.and_then(|(policy, permit, _)| Some(self.observe(policy, permit.err()?)));
             let policy_name = Some(Arc::clone(&policy.name));
             let verdict = match self.grant(request, permit).await {
                 Ok(grant) => Verdict::Allowed(grant),
@@ -174,16 +193,44 @@ impl Relay {
                     Verdict::Denied { denial, challenge }
                 }
             };
-            return Decision { id, policy: policy_name, verdict, observed };
+            return (Decision::new(id, policy_name, verdict, observed), grounds);
         }
-        let Some((policy, permit)) = observing else {
-            return Decision::denied(id, Policies::none_for(facts.target(), request.path(), &left_out));
+        let Some((policy, permit, grounds)) = observing else {
+            let denial = Policies::none_for(facts.target(), request.path(), &left_out);
+            return (Decision::denied(id, denial), Grounds::default());
         };
         let (verdict, observed) = match self.grant(request, permit).await {
             Ok(grant) => (Verdict::Allowed(grant), None),
             Err(denial) => (Verdict::Observed, Some(self.observe(policy, denial))),
         };
-        Decision { id, policy: Some(Arc::clone(&policy.name)), verdict, observed }
+        let policy = Some(Arc::clone(&policy.name));
+        (Decision::new(id, policy, verdict, observed), grounds)
+    }
+
+    /// Record, then answer. What cannot be recorded does not pass, unless its policy says so.
+    async fn record(
+        &self,
+        mut decision: Decision,
+        request: Option<&Request<'_>>,
+        grounds: &Grounds,
+    ) -> Decision {
+        let Some(evidence) = &self.evidence else { return decision };
+        let now = self.clock.now();
+        let Err(unavailable) = evidence.record(&decision, request, grounds, now).await else {
+            return decision;
+        };
+        let passes = !matches!(decision.verdict, Verdict::Denied { .. });
+        let policy = decision.policy.as_deref().and_then(|name| self.policies.named(name));
+        let best_effort = policy.is_some_and(|policy| policy.evidence == Evidence::BestEffort);
+        if passes && best_effort {
+            decision.unrecorded = Some(unavailable);
+        } else if passes {
+            let denial = Denial::new(Code::EvidenceUnavailable, "try again later")
+                .with_particulars(unavailable.to_string());
+            decision.verdict = Verdict::Denied { denial, challenge: None };
+        }
+        evidence.lose(decision.unrecorded.is_some(), now);
+        decision
     }
 
     fn observe(&self, policy: &Policy, denial: Denial) -> Observation {
@@ -193,11 +240,18 @@ impl Relay {
 
     /// What is checked, and in what order. Each step takes what only the step before can make. Nothing comes of it where
     /// the policy's condition is false.
-    fn permit(&self, facts: &Facts<'_>, policy: &Policy) -> Result<Option<Permit>, Denial> {
+    fn permit(
+        &self,
+        facts: &Facts<'_>,
+        policy: &Policy,
+        grounds: &mut Grounds,
+    ) -> Result<Option<Permit>, Denial> {
         let request = facts.request();
         if !policy.applies(facts, None, &self.limits)? {
             return Ok(None);
         }
+        grounds.condition_held =
+            policy.condition.as_ref().is_some_and(|condition| !condition.reads().signers);
         policy.admit(request)?;
         let Some(requirement) = policy.requirement() else {
             return Ok(Some(Permit::Unsigned(policy.open(request)?)));
@@ -205,9 +259,15 @@ impl Relay {
         let fields = ProofFields::of(&request.fields);
         let message = policy.message(request, &self.field_types);
         let now = self.clock.now();
-        let verified = verify::verify(&fields, &message, requirement, &self.keys, &self.limits, now)?;
+        let noted = self.evidence.is_some().then_some(&mut grounds.checked);
+        let verified =
+            verify::verify_noting(&fields, &message, requirement, &self.keys, &self.limits, now, noted)?;
         if !policy.applies(facts, Some(&verified), &self.limits)? {
             return Ok(None);
+        }
+        grounds.condition_held = policy.condition.is_some();
+        if self.evidence.is_some() {
+            grounds.approve(&policy.approvals_given(&verified, now));
         }
         Ok(Some(Permit::Proven(policy.permit(&verified, request, now)?)))
     }
@@ -224,10 +284,25 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// The receipt of a decision: nothing but a claimed proof gets one.
+    fn receipt(&self, decision: &Decision, request: &Request<'_>) -> Option<String> {
+        let Verdict::Allowed(Grant::Verified(unused)) = &decision.verdict else { return None };
+        let (receipts, name) = (self.receipts.as_ref()?, decision.policy.as_deref()?);
+        let policy = self.policies.named(name)?;
+        let message = policy.message(request, &self.field_types);
+        receipts.write(policy.receipt_for()?, decision.id, name, &message, unused, self.clock.now())
+    }
+}
+
 impl Decision {
+    fn new(id: Uuid, policy: Option<Arc<str>>, verdict: Verdict, observed: Option<Observation>) -> Self {
+        Self { id, policy, verdict, observed, unrecorded: None, receipt: None }
+    }
+
     /// A denial that no policy made.
     fn denied(id: Uuid, denial: Denial) -> Self {
-        Self { id, policy: None, verdict: Verdict::Denied { denial, challenge: None }, observed: None }
+        Self::new(id, None, Verdict::Denied { denial, challenge: None }, None)
     }
 
     /// The reason to deny, or why it would have been denied; none where the request is allowed on its merits.
@@ -256,6 +331,9 @@ impl Decision {
             let (policy, code) = (&**policy, denial.code.as_str());
             let (detail, particulars) = (&*denial.detail, &*denial.particulars);
             tracing::warn!(%id, decision = "observe", code, policy, times, detail, particulars, duration_us);
+        }
+        if let Some(reason) = &self.unrecorded {
+            tracing::error!(%id, policy, %reason, "allowed without a record");
         }
         match &self.verdict {
             // Its line stands above.

@@ -1,10 +1,13 @@
 //! The program as a user meets it: commands, exit codes, what goes to which stream.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use proof_messenger_relay::evidence::note::{KeyKind, VerifierKey};
+use proof_messenger_relay::keys::{PrivateJwk, Purpose, private, thumbprint};
 use serde_json::Value;
 
 use crate::support::program::{ChildGuard, Serving, program, run, stderr, stdout};
@@ -260,6 +263,193 @@ fn a_taken_port_is_a_failure_that_names_it() {
     let second = run(folder.path(), &["serve", "--config", "relay.yaml", "--listen", address]);
     assert_eq!(second.status.code(), Some(1));
     assert!(stderr(&second).contains(&format!("cannot listen on {address}")), "{}", stderr(&second));
+}
+
+/// What `keys new` is told for a key of the relay's own, and what it says to that.
+fn new_key(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let made = run(folder, &[&["keys", "new", "--private", "relay.jwk.json"], arguments].concat());
+    (made.status.code(), stdout(&made), stderr(&made))
+}
+
+#[test]
+fn a_key_for_receipts_is_made_and_its_public_half_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exit, printed, error) = new_key(folder.path(), &["--use", "receipt"]);
+    assert_eq!(exit, Some(0), "{error}");
+    let file = folder.path().join("relay.jwk.json");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let private: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut public: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(public.get("d"), None);
+    assert_eq!((&public["use"], &public["purpose"]), (&"sig".into(), &"receipt".into()));
+    let PrivateJwk { id, key } = private::load(&file, Purpose::Receipt).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((&id, &id), (&thumbprint(&key.public()), &public["kid"].as_str().unwrap().to_owned()));
+    public["d"] = private["d"].clone();
+    assert_eq!(public, private);
+
+    let (exit, _, error) = new_key(folder.path(), &["--use", "receipt"]);
+    assert_eq!(exit, Some(1), "it exists already: {error}");
+    std::fs::remove_file(&file).unwrap();
+    let (_, printed, _) = new_key(folder.path(), &["--use", "receipt", "--id", "receipts-2"]);
+    let public: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(public["kid"], "receipts-2");
+}
+
+#[test]
+fn a_key_for_evidence_is_made_and_its_verifier_key_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = ["--use", "evidence", "--name", "bank.example/relay-1"];
+    let (exit, printed, error) = new_key(folder.path(), &name);
+    assert_eq!(exit, Some(0), "{error}");
+    let file = folder.path().join("relay.jwk.json");
+    let PrivateJwk { id, key } = private::load(&file, Purpose::Evidence).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(id, "bank.example/relay-1");
+    let verifier: VerifierKey = printed.trim_end().parse().unwrap();
+    assert_eq!(verifier, VerifierKey::new(&id, KeyKind::Ed25519, key.public()).unwrap());
+    // By the implementation of others, too.
+    assert!(signed_note::StandardVerifier::new(printed.trim_end()).is_ok(), "{printed}");
+    assert!(private::load(&file, Purpose::Receipt).is_err());
+    std::fs::remove_file(&file).unwrap();
+    for name in ["", "bank example", "bank+example", "bank\u{2003}example"] {
+        let (exit, _, error) = new_key(folder.path(), &["--use", "evidence", "--name", name]);
+        assert_eq!(exit, Some(64), "{name:?}");
+        assert!(error.starts_with("--name: expected a name that is not empty"), "{error}");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn what_does_not_go_with_the_use_of_a_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let evidence = ["--use", "evidence", "--name", "a"];
+    let receipt = ["--use", "receipt"];
+    for (base, more, expected) in [
+        (
+            &evidence[..],
+            &["--subject", "alice"][..],
+            "expected no --subject with --use evidence, but found one",
+        ),
+        (&evidence, &["--role", "clerk"], "expected no --role with --use evidence, but found one"),
+        (&evidence, &["--trust-store", "a"], "expected no --trust-store with --use evidence, but found one"),
+        (&evidence, &["--id", "a"], "expected no --id with --use evidence, but found one"),
+        (
+            &evidence,
+            &["--algorithm", "p256"],
+            "expected --algorithm ed25519 with --use evidence, but found p256",
+        ),
+        (&evidence[..2], &[], "expected --name with --use evidence, but found none"),
+        (&receipt, &["--subject", "alice"], "expected no --subject with --use receipt, but found one"),
+        (&receipt, &["--name", "a"], "expected no --name with --use receipt, but found one"),
+        (
+            &receipt,
+            &["--algorithm", "p256"],
+            "expected --algorithm ed25519 with --use receipt, but found p256",
+        ),
+        (&receipt, &["--id", ""], "--id: expected a text that is not empty"),
+        (&[], &["--trust-store", "a"], "expected --subject with --use proof, but found none"),
+        (&[], &["--subject", "alice"], "expected --trust-store with --use proof, but found none"),
+        (
+            &[],
+            &["--subject", "a", "--trust-store", "b", "--name", "c"],
+            "expected no --name with --use proof, but found one",
+        ),
+    ] {
+        let (exit, printed, error) = new_key(folder.path(), &[base, more].concat());
+        assert_eq!(
+            (exit, &*printed, &*error),
+            (Some(64), "", &*format!("{expected}\n")),
+            "{base:?} {more:?}"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{base:?} {more:?}");
+    }
+}
+
+#[test]
+fn a_key_of_the_relays_own_signs_no_request() {
+    let folder = tempfile::tempdir().unwrap();
+    new_key(folder.path(), &["--use", "receipt"]);
+    let signed = run(folder.path(), &["sign", "--key", "relay.jwk.json", "--url", "http://localhost/"]);
+    assert_eq!((signed.status.code(), stdout(&signed)), (Some(64), String::new()));
+    let expected = "relay.jwk.json: expected a key with the purpose proof, but found one with the purpose receipt: \
+        keys new --use proof makes one\n";
+    assert_eq!(stderr(&signed), expected);
+}
+
+const RECEIPTS: &str = r#"
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+receipts: {issuer: https://relay.bank.example, keys: [relay.jwk.json]}
+policies: [{name: signed, match: {}, receipt: {audience: payments}}]
+"#;
+
+#[test]
+fn it_says_where_it_serves_the_keys_of_receipts() {
+    let folder = tempfile::tempdir().unwrap();
+    new_key(folder.path(), &["--use", "receipt", "--id", "receipts-1"]);
+    std::fs::write(folder.path().join("relay.yaml"), RECEIPTS).unwrap();
+    let serving = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    let admin: SocketAddr = serving.listening["admin"].as_str().unwrap().parse().unwrap();
+    assert_eq!(serving.listening["receipt_key"], "receipts-1");
+    let mut stream = TcpStream::connect(admin).unwrap();
+    stream.write_all(b"GET /.well-known/jwks.json HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"kid\":\"receipts-1\""), "{answer}");
+
+    // A second one cannot have the same port, and says which.
+    let taken = admin.to_string();
+    let second = run(folder.path(), &["serve", "--config", "relay.yaml", "--admin", &taken]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains(&format!("cannot listen on {taken}")), "{}", stderr(&second));
+}
+
+#[test]
+fn the_environment_sets_the_admin_port_and_nothing_is_remarked_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = RECEIPTS.replace("admin: 127.0.0.1:0\n", "").replace(", keys: [relay.jwk.json]", "");
+    std::fs::write(folder.path().join("relay.yaml"), settings).unwrap();
+    let checked = run(folder.path(), &["config", "check", "--strict", "relay.yaml"]);
+    assert_eq!(checked.status.code(), Some(64));
+    let remarks = stderr(&checked);
+    assert!(remarks.contains("relay.yaml:3:1: no keys: one is made at each start"), "{remarks}");
+    assert!(remarks.contains("receipts: admin is not set"), "{remarks}");
+
+    let mut serve = program(folder.path(), &["serve", "--config", "relay.yaml"]);
+    let serving = serve.env("PROOF_MESSENGER_ADMIN", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+    let mut serving = ChildGuard(serving);
+    let mut log = BufReader::new(serving.0.stderr.take().unwrap());
+    let mut lines = String::new();
+    while !lines.contains("listening") {
+        assert!(log.read_line(&mut lines).unwrap() > 0, "{lines}");
+    }
+    assert!(lines.contains("no keys: one is made at each start"), "{lines}");
+    assert!(lines.contains("receipt_key="), "{lines}");
+    assert!(lines.contains(" admin=127.0.0.1:"), "{lines}");
+    assert!(!lines.contains("admin is not set"), "{lines}");
+}
+
+/// With what kills it politely, it ends, however many ports it serves.
+#[test]
+fn it_stops_on_both_ports() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let mut serving = Serving::start(program(folder.path(), &serve));
+    let _idle = TcpStream::connect(serving.listening["admin"].as_str().unwrap()).unwrap();
+    assert!(serving.stop().success());
+}
+
+#[test]
+fn keys_of_receipts_that_cannot_be_used_are_wrong_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    new_key(folder.path(), &["--use", "receipt"]);
+    let file = folder.path().join("relay.jwk.json");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(folder.path().join("relay.yaml"), RECEIPTS).unwrap();
+    let serve = run(folder.path(), &["serve", "--config", "relay.yaml"]);
+    assert_eq!(serve.status.code(), Some(64));
+    let expected = "receipts cannot be signed: relay.jwk.json: expected a private key that only its owner can read and \
+        write, but found the mode 0644: chmod 600 relay.jwk.json\n";
+    assert_eq!(stderr(&serve), expected);
 }
 
 #[test]

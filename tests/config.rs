@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use proof_messenger_relay::config::{Config, DEFAULT, json_schema};
+use proof_messenger_relay::config::{Config, DEFAULT, json_schema, on_publishing};
 use serde_json::Value;
 
 fn problems(text: &str) -> String {
@@ -128,6 +128,8 @@ fn the_commented_settings_are_valid_when_they_are_uncommented() {
     let uncommented: String = DEFAULT
         .replace("keys: []", "keys:")
         .replace("policies: []", "policies:")
+        .replace("# admin:", "admin:")
+        .replace("# receipts:", "receipts:")
         .lines()
         .map(|line| line.strip_prefix("#  ").map_or(line.to_owned(), |setting| format!("  {setting}")) + "\n")
         .collect();
@@ -252,6 +254,10 @@ fn settings_that_contradict_each_other_are_refused() {
         ("approvals: [{count: 0}]", "expected a whole number of at least 1, but found 0"),
         ("approvals: [{rol: a}]", "the key \"rol\" is unknown: did you mean role?"),
         ("submitter: excluded", "expected approvals as well: without them everybody who signs submits"),
+        (
+            "receipt: {audience: payments}",
+            "expected receipts as well, beside policies: who writes them, and with which key",
+        ),
     ] {
         let found = policy(members);
         assert!(found.ends_with(expected), "{members}: {found}");
@@ -297,4 +303,61 @@ fn what_may_not_be_meant_is_remarked_upon() {
             &format!("19:33: never matches: {hidden}"),
         ]
     );
+}
+
+#[test]
+fn mistakes_in_receipts_are_reported_where_they_stand() {
+    let text = r#"admin: 8001
+receipts:
+  issuer: bank example
+  keys: []
+  lifetime: 0s
+  audience: payments
+policies:
+  - {name: a, match: {}, proof: none, receipt: {audience: payments}}
+  - {name: b, match: {}, receipt: {audience: ""}}
+  - {name: c, match: {}, receipt: payments}
+  - {name: d, match: {}, receipt: {}}
+"#;
+    assert_eq!(
+        problems(text),
+        r#"relay.yaml:1:8: expected a text, but found 8001
+relay.yaml:3:11: expected a URL or another name in printable ASCII without spaces, but found "bank example"
+relay.yaml:4:9: expected at least one entry
+relay.yaml:5:13: expected at least 1s, but found "0s"
+relay.yaml:6:3: the key "audience" is unknown: expected one of issuer, keys, lifetime
+relay.yaml:8:33: expected a proof: a receipt says what was proven
+relay.yaml:9:46: expected a URL or another name in printable ASCII without spaces, but found ""
+relay.yaml:10:35: expected a mapping, but found "payments"
+relay.yaml:11:35: the key audience is missing"#
+    );
+    let without =
+        "policies:\n  - {name: a, match: {}, receipt: {audience: payments}}\nreceipts: {lifetime: 60s}";
+    assert_eq!(problems(without), "relay.yaml:3:11: the key issuer is missing");
+    assert_eq!(
+        problems("policies:\n  - {name: a, match: {}, receipt: {audience: payments}}"),
+        "relay.yaml:2:35: expected receipts as well, beside policies: who writes them, and with which key"
+    );
+}
+
+#[test]
+fn what_may_not_be_meant_with_receipts_is_remarked_upon() {
+    let remarks = |text: &str| {
+        let config = Config::parse(text, "relay.yaml", Path::new("")).unwrap();
+        let placed = config.remarks.iter().map(ToString::to_string);
+        placed.chain(on_publishing(&config)).collect::<Vec<_>>()
+    };
+    let made = "no keys: one is made at each start, so replicas have different ones, and after a restart no receipt from before it can be checked";
+    assert_eq!(
+        remarks("policies: []\nreceipts: {issuer: a}"),
+        [
+            "2:1: no policy has a receipt, so none is sent",
+            &format!("2:1: {made}"),
+            "receipts: admin is not set, so backends cannot fetch the keys from here",
+        ]
+    );
+    let sound = "admin: 127.0.0.1:0
+receipts: {issuer: a, keys: [receipts.jwk.json]}
+policies: [{name: a, match: {}, receipt: {audience: b}}]";
+    assert_eq!(remarks(sound), [""; 0]);
 }

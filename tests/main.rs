@@ -16,5 +16,8 @@ mod policies;
 mod properties;
 mod purity;
 mod readme;
+mod receipts;
 mod recorded;
+mod recording;
 mod support;
+mod witnesses;

@@ -9,6 +9,7 @@ const PURE: &[&str] = &[
     "denial.rs",
     "crypto.rs",
     "signer.rs",
+    "receipt.rs",
     "proof",
     "keys/mod.rs",
     "keys/jwk.rs",
@@ -22,6 +23,8 @@ const PURE: &[&str] = &[
     "evidence/note",
     "evidence/checkpoint.rs",
     "evidence/tlog_proof.rs",
+    "evidence/witness/exchange.rs",
+    "evidence/witness/progress.rs",
 ];
 
 const FORBIDDEN: &[&str] = &[

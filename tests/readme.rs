@@ -1,16 +1,21 @@
 //! What the README shows is what happens.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use proof_messenger_relay::denial::Code;
+use proof_messenger_relay::envoy::client::answer;
 use proof_messenger_relay::lint::{Rule, Severity};
 use proof_messenger_relay::policy::{Condition, PathPattern};
-use serde_json::json;
+use proof_messenger_relay::timestamp::{Clock as _, SystemClock};
+use serde_json::{Value, json};
 
 use crate::support::ask::{Ask, code};
-use crate::support::program::{run, stderr};
+use crate::support::program::{Serving, program, run, stderr};
+use crate::support::receipts::parts;
 use crate::support::relay::Relay;
 use crate::support::shell;
 use crate::support::signer::{Signer, trust_store};
@@ -226,4 +231,62 @@ fn conditions_know_what_the_readme_names() {
             operator => format!("body.a {operator} body.b"),
         });
     }
+}
+
+/// The commands and the configuration of the section, and its table, against a receipt that they lead to.
+#[tokio::test]
+async fn the_example_of_receipts_gives_one_with_the_claims_of_the_table() {
+    let readme = readme();
+    let section = section(&readme, "Receipts");
+    let (_, example) = section.split_once("```yaml\n").unwrap();
+    let settings = example.split_once("```").unwrap().0.replace("0.0.0.0:8001", "127.0.0.1:0");
+    let alice = Signer::ed25519("alice");
+    let folder = tempfile::tempdir().unwrap();
+    let step = &shell::steps(section)[0];
+    let script = shell::preamble() + &step.commands;
+    let made = Command::new("bash").arg("-c").arg(script).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let settings = format!("listen: 127.0.0.1:0\nkeys: [{{file: people.jwks.json}}]\n{settings}");
+    std::fs::write(folder.path().join("relay.yaml"), settings).unwrap();
+    std::fs::write(folder.path().join("people.jwks.json"), trust_store(&[&alice]).to_string()).unwrap();
+    let checked = run(folder.path(), &["config", "check", "--strict", "relay.yaml"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+
+    let serving = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    let ask = Ask { created: SystemClock.now(), ..Ask::post("/transfers/7", b"{}") }.signed(&alice);
+    let mut client = AuthorizationClient::connect(serving.address.clone()).await.unwrap();
+    let answer = answer(client.check(ask.check_request()).await.unwrap().into_inner());
+    let receipt = answer.headers.iter().find(|(name, _)| name == "x-proof-receipt");
+    let (header, claims) = parts(&receipt.unwrap_or_else(|| panic!("{answer:?}")).1);
+    assert!(section.contains(&format!("\"typ\": {}", header["typ"])), "{header}");
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let (_, table) = section.split_once("| claim | |\n|---|---|\n").unwrap();
+    let rows: Vec<(&str, &str)> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_start_matches("| ").split_once(" | ").unwrap())
+        .collect();
+    let named = rows.iter().flat_map(|(names, _)| quoted(names)).map(str::to_owned).collect();
+    assert_eq!(members(&claims), named);
+    let (_, of_proofs) = rows.iter().find(|(names, _)| *names == "`proofs`").unwrap();
+    assert_eq!(members(&claims["proofs"][0]), quoted(of_proofs).map(str::to_owned).collect());
+    assert_eq!(claims["htu"], "https://bank.example/transfers/7");
+
+    // The public half is what a second entry takes.
+    let second = serve_with(
+        folder.path(),
+        "keys: [receipts.jwk.json]",
+        "keys: [new.jwk.json, receipts.public.jwk.json]",
+    );
+    assert_eq!(second.listening["receipt_key"], "new");
+}
+
+/// The relay after a change of its configuration, with a new key.
+fn serve_with(folder: &Path, old: &str, new: &str) -> Serving {
+    let made = run(folder, &["keys", "new", "--use", "receipt", "--id", "new", "--private", "new.jwk.json"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let settings = std::fs::read_to_string(folder.join("relay.yaml")).unwrap();
+    assert!(settings.contains(old), "{settings}");
+    std::fs::write(folder.join("relay.yaml"), settings.replace(old, new)).unwrap();
+    Serving::start(program(folder, &["serve", "--config", "relay.yaml"]))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::Failure;
-use crate::config::{Config, DEFAULT, Problems, json_schema, on_keys};
+use crate::config::{Config, DEFAULT, Problems, json_schema, on_keys, on_publishing};
 use crate::keys::store;
 
 #[derive(Debug, Subcommand)]
@@ -31,10 +31,10 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check { file, strict } => {
             let config = Config::load(&file).map_err(Failure::usage)?;
-            let keys = store::load(&config.key_files).map_err(Failure::usage)?;
+            let keys = store::load(&config.key_files).map_err(Failure::usage)?.keys;
             let name = file.display();
-            let on_keys = on_keys(&config.policies, &keys);
-            let remarks = Problems::new(&name.to_string(), config.remarks).and(on_keys);
+            let unplaced = on_keys(&config.policies, &keys).into_iter().chain(on_publishing(&config));
+            let remarks = Problems::new(&name.to_string(), config.remarks.clone()).and(unplaced);
             if !remarks.problems.is_empty() {
                 eprintln!("{remarks}");
                 if strict {

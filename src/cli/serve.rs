@@ -14,7 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::Failure;
 use crate::config::Config;
 use crate::config::file::{Log, LogFormat, LogLevel};
-use crate::server::{Server, StartError};
+use crate::receipt::Receipts;
+use crate::server::{EvidenceError, Server, StartError};
 use crate::timestamp::SystemClock;
 
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) struct ServeArgs {
     /// Overrides `listen`.
     #[arg(long, env = "PROOF_MESSENGER_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Overrides `admin`.
+    #[arg(long, env = "PROOF_MESSENGER_ADMIN", value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
     /// Overrides `log.level`.
     #[arg(long, env = "PROOF_MESSENGER_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<LogLevel>,
@@ -36,6 +40,7 @@ pub(super) struct ServeArgs {
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
     config.listen = args.listen.unwrap_or(config.listen);
+    config.admin = args.admin.or(config.admin);
     config.log.level = args.log_level.unwrap_or(config.log.level);
     config.log.format = args.log_format.unwrap_or(config.log.format);
     start_log(config.log);
@@ -48,15 +53,22 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
-        StartError::Keys(_) => Failure::usage(error),
-        StartError::Listen { .. } | StartError::Reflection(_) => Failure::failed(error),
+        StartError::Evidence(EvidenceError::Log(_))
+        | StartError::Listen { .. }
+        | StartError::Reflection(_) => Failure::failed(error),
+        StartError::Keys(_) | StartError::Receipts(_) | StartError::Evidence(_) => Failure::usage(error),
     })?;
     let relay = Arc::clone(server.relay());
     for remark in server.remarks() {
         tracing::warn!(%remark, "configuration");
     }
+    if relay.evidence.is_none() {
+        tracing::warn!("decisions leave no evidence: the configuration has no `evidence`");
+    }
     tracing::info!(
         address = %server.address(),
+        admin = server.admin_address().map(tracing::field::display),
+        receipt_key = relay.receipts.as_ref().map(Receipts::key_id),
         keys = relay.keys.len(),
         policies = relay.policies.len(),
         version = env!("CARGO_PKG_VERSION"),
@@ -79,6 +91,9 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         })
         .await
         .map_err(Failure::failed)?;
+    if let Some(evidence) = &relay.evidence {
+        evidence.close();
+    }
     for (policy, code, times) in relay.observed.counts() {
         tracing::warn!(policy = &*policy, code = code.as_str(), times, "observed, not enforced");
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Config;
 use super::document::Document;
 use super::problem::Problem;
 use crate::keys::{Directory, Entry, Person};
@@ -34,6 +35,29 @@ pub(super) fn on_policies(document: &Document, policies: &Policies) -> Vec<Probl
             };
             remark("/when", message);
         }
+    }
+    remarks
+}
+
+/// A remark on receipts whose keys are not published. It has no place in the file: the command line may set `admin`.
+#[must_use]
+pub fn on_publishing(config: &Config) -> Option<String> {
+    (config.receipts.is_some() && config.admin.is_none())
+        .then(|| "receipts: admin is not set, so backends cannot fetch the keys from here".to_owned())
+}
+
+/// Remarks on receipts that nobody gets, or that nobody can check.
+pub(super) fn on_receipts(document: &Document, config: &Config) -> Vec<Problem> {
+    let Some(receipts) = &config.receipts else { return Vec::new() };
+    let mut remarks = Vec::new();
+    let mut remark = |message: &str| remarks.push(document.key_problem("/receipts", message));
+    if !config.policies.iter().any(|policy| policy.receipt_for().is_some()) {
+        remark("no policy has a receipt, so none is sent");
+    }
+    if receipts.key_files.is_empty() {
+        remark(
+            "no keys: one is made at each start, so replicas have different ones, and after a restart no receipt from before it can be checked",
+        );
     }
     remarks
 }

@@ -1,14 +1,15 @@
-//! What no schema can say: which settings of a policy do not go together.
+//! What no schema can say: which settings do not go together.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
 use super::document::Document;
+use super::format::{Duration, Format as _};
 use super::problem::Problem;
 use crate::policy::{Condition, PathPattern};
 
-/// Every contradiction in the policies of a document.
+/// Every contradiction in a document.
 pub(super) fn check(document: &Document) -> Vec<Problem> {
     let mut check = Check { document, problems: Vec::new() };
     let policies = document.value.get("policies").and_then(Value::as_array);
@@ -21,7 +22,10 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.external_authority(&policy);
         check.condition(&policy);
         check.approvals(&policy, labels);
+        check.receipt(&policy);
     }
+    check.receipt_lifetime();
+    check.evidence();
     check.problems
 }
 
@@ -53,6 +57,37 @@ struct Check<'d> {
 impl<'d> Check<'d> {
     fn problem(&mut self, policy: &Policy<'_>, pointer: &str, message: impl Into<String>) {
         self.problems.push(self.document.problem(&format!("{}{pointer}", policy.pointer), message));
+    }
+
+    /// One log, in one place.
+    fn evidence(&mut self) {
+        let Some(evidence) = self.document.value.get("evidence").filter(|evidence| evidence.is_object())
+        else {
+            return;
+        };
+        let is_set = |pointer: &str| match evidence.pointer(pointer) {
+            Some(Value::Bool(set)) => *set,
+            other => other.is_some(),
+        };
+        let (file, stdout) = (is_set("/file"), is_set("/stdout"));
+        let (pointer, message) = match (file, stdout) {
+            (false, false) => ("/evidence", "expected a file, or stdout: true"),
+            (true, true) => ("/evidence/stdout", "expected one place for records, but found a file as well"),
+            (false, true) if is_set("/checkpoint/stdout") => {
+                ("/evidence/checkpoint/stdout", "the checkpoints stand among the records already")
+            }
+            (false, true) if is_set("/checkpoint/witnesses/0") => {
+                let message = "expected a file for the records: a witness has to know the log, and each start begins another one";
+                ("/evidence/checkpoint/witnesses", message)
+            }
+            // Its next start begins another log, which would look cut off.
+            (false, true) if is_set("/checkpoint/file") => (
+                "/evidence/checkpoint/file",
+                "expected a file for the records as well: each start begins another log",
+            ),
+            _ => return,
+        };
+        self.problems.push(self.document.problem(pointer, message));
     }
 
     /// Names are how routes choose and how logs tell: each stands once.
@@ -99,6 +134,31 @@ impl<'d> Check<'d> {
         }
         if reads.signers && policy.asks_for_no_proof() {
             self.problem(policy, "/proof", "expected a proof: the condition is about the signers");
+        }
+    }
+
+    fn receipt(&mut self, policy: &Policy<'_>) {
+        if policy.at("/receipt").is_none() {
+            return;
+        }
+        if self.document.value.get("receipts").is_none() {
+            let message = "expected receipts as well, beside policies: who writes them, and with which key";
+            self.problem(policy, "/receipt", message);
+        }
+        if policy.asks_for_no_proof() {
+            self.problem(policy, "/proof", "expected a proof: a receipt says what was proven");
+        }
+    }
+
+    /// A receipt that is over when it is written would have every request refused by its backend.
+    fn receipt_lifetime(&mut self) {
+        const POINTER: &str = "/receipts/lifetime";
+        let lifetime = self.document.value.pointer(POINTER).and_then(Value::as_str);
+        if let Some(lifetime) = lifetime
+            && Duration::read(lifetime).is_ok_and(|lifetime| lifetime.0 < 1)
+        {
+            let message = format!("expected at least 1s, but found {lifetime:?}");
+            self.problems.push(self.document.problem(POINTER, message));
         }
     }
 

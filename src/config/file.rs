@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::format::{
-    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, PathText, PolicyName, Tag, Text,
+    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, Party, PathText, PolicyName, Tag,
+    Text, WitnessKey,
 };
 use crate::proof::Name;
 
@@ -18,6 +19,9 @@ pub struct ConfigFile {
     /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
     /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
     pub listen: Text<ListenAddress>,
+    /// Where HTTP is served: the keys of receipts, at `/.well-known/jwks.json`. IP address and port; nothing is served
+    /// without it. Whoever answers in its place decides what backends believe.
+    pub admin: Option<Text<ListenAddress>>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
     /// Replicas of one place share its name.
     pub enforcement_point: String,
@@ -26,6 +30,10 @@ pub struct ConfigFile {
     /// The rules, in order: the first that matches decides, and none means no.
     /// Whoever can change them decides what needs a proof.
     pub policies: Vec<Policy>,
+    /// What backends get with an allowed request, so that they can check who approved it.
+    pub receipts: Option<Receipts>,
+    /// Where decisions are recorded, so that others can check them. Without it, they leave no evidence.
+    pub evidence: Option<Evidence>,
     /// Where used proofs are remembered.
     pub replay: Replay,
     /// What one request may ask of the relay.
@@ -43,9 +51,12 @@ impl Default for ConfigFile {
     fn default() -> Self {
         Self {
             listen: Text::new(ListenAddress(SocketAddr::from(([0, 0, 0, 0], 8000)))),
+            admin: None,
             enforcement_point: "default".to_owned(),
             keys: Vec::new(),
             policies: Vec::new(),
+            receipts: None,
+            evidence: None,
             replay: Replay::default(),
             limits: Limits::default(),
             denials: Denials::default(),
@@ -97,6 +108,12 @@ pub struct Policy {
     /// What clients call the resource, where TLS or the name ends in front of Envoy.
     #[serde(default)]
     pub external: External,
+    /// The receipt that the backend gets in `x-proof-receipt`. Without it, none.
+    pub receipt: Option<PolicyReceipt>,
+    /// What becomes of an allowed request that cannot be recorded: it is denied (`required`), or passes, marked
+    /// (`best_effort`). Then whoever can fill the disk can act without a trace.
+    #[serde(default)]
+    pub evidence: EvidenceRule,
     /// Lets upgrades and CONNECT pass. Nothing that follows them is verified.
     #[serde(default)]
     pub upgrades: bool,
@@ -269,6 +286,124 @@ pub struct External {
 pub enum Scheme {
     Http,
     Https,
+}
+
+/// The receipt of a policy.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyReceipt {
+    /// Whom it is for (`aud`): the backend accepts those alone that name it. Give each backend a name of its own, or one
+    /// can use up what was meant for another.
+    pub audience: Text<Party>,
+}
+
+/// What receipts say, and who signs them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Receipts {
+    /// Who writes them (`iss`): a URL or another name.
+    pub issuer: Text<Party>,
+    /// Files with one JWK each, that `keys new --use receipt` made. The first is private, and signs; all are published.
+    /// Without any, a key is made at each start. Whoever can read the first writes receipts that backends believe.
+    #[schemars(length(min = 1))]
+    pub keys: Option<Vec<String>>,
+    /// For how long a receipt holds (`exp`), such as `60s`: also for how long a captured one is worth something.
+    #[serde(default = "a_minute")]
+    pub lifetime: Text<Duration>,
+}
+
+fn a_minute() -> Text<Duration> {
+    Text::new(Duration(60))
+}
+
+/// What becomes of an allowed request that cannot be recorded.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceRule {
+    #[default]
+    Required,
+    BestEffort,
+}
+
+/// Where decisions are recorded, and how.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The private JWK that signs checkpoints: `keys new --use evidence` makes one. Its name is that of the log. Whoever
+    /// can read it can write another history.
+    pub key: String,
+    /// The file that records are appended to. Each relay needs one of its own, with a key of its own.
+    pub file: Option<String>,
+    /// Whether records go to standard output instead. Each start then begins another log.
+    #[serde(default)]
+    pub stdout: bool,
+    /// How far an answer waits for its record: until the operating system has it (`written`: it survives the relay), or
+    /// until the disk has it (`synced`: it survives the machine).
+    #[serde(default)]
+    pub durability: Durability,
+    /// When checkpoints are written, and where they go besides.
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+    /// Fields whose values are secret: where a signature covers one, the record has its hash.
+    #[serde(default = "secrets")]
+    pub redact: Vec<Text<FieldName>>,
+    /// Names this relay in its records. Without it, the name of the machine.
+    pub instance: Option<String>,
+}
+
+fn secrets() -> Vec<Text<FieldName>> {
+    let names = ["authorization", "cookie", "proxy-authorization"];
+    names.map(|name| Text::new(FieldName(name.into()))).into()
+}
+
+/// How far an answer waits for its record.
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    #[default]
+    Written,
+    Synced,
+}
+
+/// When checkpoints are written, and where they go besides the log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// After so many records. Those behind the last checkpoint are sealed by nothing.
+    #[schemars(range(min = 1))]
+    pub records: u64,
+    /// After so much time, where there are new records.
+    pub interval: Text<Duration>,
+    /// A file that always holds the newest checkpoint: keep it elsewhere, so that a log that was cut off shows.
+    pub file: Option<String>,
+    /// Whether each is printed on standard output as well, where the records are not.
+    pub stdout: bool,
+    /// Who is asked to cosign each: a log that only its owner holds proves nothing to others.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A witness (C2SP tlog-witness). It knows the log by its verifier key, which `keys new` printed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Its submission prefix: `/add-checkpoint` is added to it.
+    pub url: String,
+    /// Its verifier key, of the type for cosignatures. Whoever has the private half can cosign another history.
+    pub key: Text<WitnessKey>,
+    /// A file with certificates of the authorities that its certificate is checked against. Without it, those of Mozilla.
+    pub ca: Option<String>,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self {
+            records: 1000,
+            interval: Text::new(Duration(60)),
+            file: None,
+            stdout: false,
+            witnesses: Vec::new(),
+        }
+    }
 }
 
 /// Where used proofs are remembered.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::evidence::note::{KeyKind, VerifierKey};
 use crate::policy::{HostPattern, PathPattern};
 use crate::proof::Name;
 use crate::request::is_field_name;
@@ -72,9 +73,11 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
         Host::NAME => read::<Host>(text),
         ListenAddress::NAME => read::<ListenAddress>(text),
         Method::NAME => read::<Method>(text),
+        Party::NAME => read::<Party>(text),
         PathText::NAME => read::<PathText>(text),
         PolicyName::NAME => read::<PolicyName>(text),
         Tag::NAME => read::<Tag>(text),
+        WitnessKey::NAME => read::<WitnessKey>(text),
         // Formats that schemars adds to numbers say nothing about texts.
         _ => Ok(()),
     }
@@ -121,6 +124,9 @@ formats! {
     /// A method as clients send it.
     Method(Box<str>) = "method", |text| plain(text, |byte| byte.is_ascii_uppercase() || byte == b'-',
         "a method in upper case such as POST");
+    /// Who writes a token, or whom it is for.
+    Party(Box<str>) = "party", |text| plain(text, |byte| byte.is_ascii_graphic(),
+        "a URL or another name in printable ASCII without spaces");
     /// A path pattern.
     PathText(PathPattern) = "path", |text| PathPattern::parse(text).map_err(|error| error.to_string());
     /// A name that can travel in a header.
@@ -128,6 +134,12 @@ formats! {
         "printable ASCII without spaces");
     /// The value of a `tag` parameter.
     Tag(Box<str>) = "tag", |text| plain(text, |byte| matches!(byte, b' '..=b'~'), "printable ASCII");
+    /// What the cosignatures of a witness verify with.
+    WitnessKey(VerifierKey) = "witness-key", |text| match text.parse::<VerifierKey>() {
+        Ok(key) if key.kind() == KeyKind::Cosignature => Ok(key),
+        Ok(_) => Err("expected the key of a witness (type 0x04), but found one that signs notes (0x01)".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
 }
 
 /// The name of a field.

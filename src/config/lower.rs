@@ -1,13 +1,16 @@
 //! From what the operator wrote to what the program uses.
 
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Config, Problem, file};
+use super::{Config, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings, file};
 use crate::envoy::Denials;
+use crate::evidence::recorder::{Target, host_name};
+use crate::evidence::{Durability, Pace};
 use crate::limits::Limits;
 use crate::policy::{
-    Approvals, Condition, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy, Submission,
-    Submitter, Terms,
+    Approvals, Condition, Evidence, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy,
+    Submission, Submitter, Terms,
 };
 use crate::verify::{BodyRule, FieldType, FieldTypes, QueryRule, Requirement};
 
@@ -33,9 +36,12 @@ impl file::ConfigFile {
             self.policies.into_iter().map(file::Policy::lower).collect();
         Ok(Config {
             listen: self.listen.into_inner().0,
+            admin: self.admin.map(|address| address.into_inner().0),
             enforcement_point: self.enforcement_point.into(),
             key_files: self.keys.iter().map(|source| folder.join(&source.file)).collect(),
             policies: Policies::new(policies?),
+            receipts: self.receipts.map(|receipts| receipts.lower(folder)),
+            evidence: self.evidence.map(|evidence| evidence.lower(folder)),
             replay_capacity: self.replay.memory.capacity,
             limits: Limits {
                 header_bytes,
@@ -55,8 +61,47 @@ impl file::ConfigFile {
             },
             field_types: FieldTypes::default().with(field_types),
             log: self.log,
+            digest: Box::default(),
             remarks: Vec::new(),
         })
+    }
+}
+
+impl file::Receipts {
+    fn lower(self, folder: &Path) -> ReceiptSettings {
+        ReceiptSettings {
+            issuer: self.issuer.into_inner().0,
+            key_files: self.keys.into_iter().flatten().map(|file| folder.join(file)).collect(),
+            lifetime: self.lifetime.into_inner().0,
+        }
+    }
+}
+
+impl file::Evidence {
+    fn lower(self, folder: &Path) -> EvidenceSettings {
+        let file::Checkpoint { records, interval, file, stdout, witnesses } = self.checkpoint;
+        let seconds = u64::try_from(interval.into_inner().0).unwrap_or_default();
+        EvidenceSettings {
+            key_file: folder.join(self.key),
+            target: self.file.map_or(Target::Stdout, |file| Target::File(folder.join(file))),
+            durability: match self.durability {
+                file::Durability::Written => Durability::Written,
+                file::Durability::Synced => Durability::Synced,
+            },
+            pace: Pace { records, interval: Duration::from_secs(seconds) },
+            checkpoint_file: file.map(|file| folder.join(file)),
+            checkpoint_stdout: stdout,
+            witnesses: witnesses
+                .into_iter()
+                .map(|witness| WitnessSettings {
+                    url: witness.url,
+                    key: witness.key.into_inner().0,
+                    ca: witness.ca.map(|file| folder.join(file)),
+                })
+                .collect(),
+            redact: self.redact.into_iter().map(|name| name.into_inner().0).collect(),
+            instance: self.instance.map_or_else(host_name, Into::into).into(),
+        }
     }
 }
 
@@ -75,11 +120,12 @@ impl file::Policy {
             file::Submitter::Counted => Submitter::Counted,
             file::Submitter::Excluded => Submitter::Excluded,
         };
+        let receipt_for = policy.receipt.map(|receipt| receipt.audience.into_inner().0);
         Ok(Policy {
             name: policy.name.into_inner().0.into(),
             terms: match policy.proof {
                 file::ProofRule::Open(file::NoProof::None) => Terms::Open,
-                file::ProofRule::Required(proof) => proof.lower(policy.approvals, submitter),
+                file::ProofRule::Required(proof) => proof.lower(policy.approvals, submitter, receipt_for),
             },
             matching,
             condition,
@@ -102,6 +148,10 @@ impl file::Policy {
                 authority: policy.external.authority.map(|authority| authority.into_inner().0),
             },
             upgrades: policy.upgrades,
+            evidence: match policy.evidence {
+                file::EvidenceRule::Required => Evidence::Required,
+                file::EvidenceRule::BestEffort => Evidence::BestEffort,
+            },
         })
     }
 }
@@ -117,7 +167,12 @@ impl From<file::Match> for Match {
 }
 
 impl file::Proof {
-    fn lower(self, approvals: Option<Vec<file::Approval>>, submitter: Submitter) -> Terms {
+    fn lower(
+        self,
+        approvals: Option<Vec<file::Approval>>,
+        submitter: Submitter,
+        receipt_for: Option<Box<str>>,
+    ) -> Terms {
         let submission = Submission {
             tag: self.tag.map(|tag| tag.into_inner().0),
             max_age: self.max_age.into_inner().0,
@@ -153,7 +208,7 @@ impl file::Proof {
             nonce_required: self.require.contains(&file::RequiredParameter::Nonce),
             expires_required: self.require.contains(&file::RequiredParameter::Expires),
         };
-        Terms::Proof { requirement, submission, approvals }
+        Terms::Proof { requirement, submission, approvals, receipt_for }
     }
 }
 

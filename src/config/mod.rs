@@ -17,11 +17,15 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use advice::on_keys;
+pub use advice::{on_keys, on_publishing};
 pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
+use crate::crypto::{hex, sha256};
 use crate::envoy::Denials;
+use crate::evidence::note::VerifierKey;
+use crate::evidence::recorder::Target;
+use crate::evidence::{Durability, Pace};
 use crate::limits::Limits;
 use crate::policy::Policies;
 use crate::verify::FieldTypes;
@@ -35,11 +39,15 @@ pub const DEFAULT: &str = include_str!("default.yaml");
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Where HTTP is served, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// Names this place in replay claims.
     pub enforcement_point: Box<str>,
     /// Paths and globs of JWK Set files.
     pub key_files: Vec<PathBuf>,
     pub policies: Policies,
+    pub receipts: Option<ReceiptSettings>,
+    pub evidence: Option<EvidenceSettings>,
     /// Proofs that the replay store remembers at once.
     pub replay_capacity: usize,
     pub limits: Limits,
@@ -50,8 +58,48 @@ pub struct Config {
     pub denials: Denials,
     pub field_types: FieldTypes,
     pub log: file::Log,
+    /// SHA-256 of the text that this was read from, in hexadecimal.
+    pub digest: Box<str>,
     /// What is allowed, and perhaps not meant.
     pub remarks: Vec<Problem>,
+}
+
+/// Where decisions are recorded, and how.
+#[derive(Debug)]
+pub struct EvidenceSettings {
+    pub key_file: PathBuf,
+    pub target: Target,
+    pub durability: Durability,
+    pub pace: Pace,
+    /// A file that holds the newest checkpoint.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Whether checkpoints are printed.
+    pub checkpoint_stdout: bool,
+    /// Who cosigns checkpoints.
+    pub witnesses: Vec<WitnessSettings>,
+    /// Fields whose values are not kept.
+    pub redact: Vec<Box<str>>,
+    /// Names this relay.
+    pub instance: Box<str>,
+}
+
+/// A witness, and how to reach it.
+#[derive(Debug)]
+pub struct WitnessSettings {
+    pub url: String,
+    pub key: VerifierKey,
+    /// Certificates of the authorities that its own is checked against.
+    pub ca: Option<PathBuf>,
+}
+
+/// What receipts say, and where their keys are.
+#[derive(Debug)]
+pub struct ReceiptSettings {
+    pub issuer: Box<str>,
+    /// The first signs, all are published. Where there is none, a key is made.
+    pub key_files: Vec<PathBuf>,
+    /// Seconds for which a receipt holds.
+    pub lifetime: i64,
 }
 
 impl Config {
@@ -96,7 +144,9 @@ impl Config {
         }
         let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
         let mut config = file.lower(folder).map_err(|problem| refused(vec![problem]))?;
+        config.digest = hex(&sha256(text.as_bytes())).into();
         config.remarks = advice::on_policies(&document, &config.policies);
+        config.remarks.extend(advice::on_receipts(&document, &config));
         Ok(config)
     }
 }

@@ -66,11 +66,14 @@ fn allow(decision: &Decision, status: &str, grant: Option<&Grant>, inbound: &[&s
         header("x-proof-policy", decision.policy.as_deref().unwrap_or_default().to_owned()),
         header("x-proof-id", decision.id.to_string()),
     ];
+    // A reader who cannot find the record must not take it for one that was removed.
+    headers.extend(decision.unrecorded.map(|_| header("x-proof-evidence", "missing".to_owned())));
     // Where it would have been denied.
     headers.extend(decision.code().map(|code| header("x-proof-code", code.as_str().to_owned())));
     if let Some(grant @ Grant::Verified(_)) = grant {
         headers.push(header("x-proof-subject", joined(grant.keys().map(|key| &*key.subject))));
         headers.push(header("x-proof-key-id", joined(grant.keys().map(|key| &*key.id))));
+        headers.extend(decision.receipt.iter().map(|receipt| header("x-proof-receipt", receipt.clone())));
     }
     // Envoy removes after it sets, so a name in both lists would be gone.
     let is_set =
@@ -156,6 +159,9 @@ fn metadata(decision: &Decision) -> Struct {
     if let (Some(observed), false) = (&decision.observed, matches!(decision.verdict, Verdict::Observed)) {
         fields.insert("observed_policy".to_owned(), text(&observed.policy));
         fields.insert("observed_code".to_owned(), text(observed.denial.code.as_str()));
+    }
+    if decision.unrecorded.is_some() {
+        fields.insert("evidence".to_owned(), text("missing"));
     }
     if let Some(grant @ Grant::Verified(_)) = grant {
         fields.insert("subjects".to_owned(), list(grant.keys().map(|key| text(&key.subject)).collect()));

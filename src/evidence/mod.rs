@@ -1,14 +1,33 @@
 //! What a third party needs to check a decision again, years later, without trusting anybody here.
 //!
 //! `docs/evidence.md` has the format. Records are leaves of a Merkle tree (RFC 6962); signed checkpoints (C2SP
-//! tlog-checkpoint) seal it.
+//! tlog-checkpoint) seal it. The parts in the order of a record's way:
+//!
+//! ```text
+//! decided ─▶ recorder ─▶ queue ─▶ writer ─▶ log ─▶ appender     outlet ─▶ file, standard output, witnesses
+//! decision    waits      what     a thread  tree,   the only     checkpoints
+//! to record              waits              lines   fsync
+//! ```
 
+pub mod appender;
 pub mod check;
 pub mod checkpoint;
+pub mod decided;
+pub mod file;
 pub mod line;
+pub mod log;
 pub mod merkle;
 pub mod note;
+pub mod outlet;
+mod queue;
 pub mod record;
+pub mod recorder;
+pub mod redaction;
 pub mod sealed;
 pub mod stream;
 pub mod tlog_proof;
+pub mod witness;
+mod writer;
+
+pub use queue::Unavailable;
+pub use writer::{Durability, Pace};

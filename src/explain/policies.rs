@@ -110,7 +110,7 @@ pub(super) fn asks(policy: &Policy) -> Vec<String> {
     let mut asks = Vec::new();
     match &policy.terms {
         Terms::Open => asks.push("no proof".to_owned()),
-        Terms::Proof { requirement, submission, approvals } => {
+        Terms::Proof { requirement, submission, approvals, receipt_for: _ } => {
             asks.extend(asked_of_proofs(requirement));
             if approvals.is_some() {
                 asks.push(format!("a submission, at most {} s old", submission.max_age));

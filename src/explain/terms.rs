@@ -16,7 +16,7 @@ pub(super) fn tell(
     now: Timestamp,
     proofs: &mut [ProofStory],
 ) -> (Vec<Check>, Option<ApprovalsStory>) {
-    let Terms::Proof { submission, approvals: asked, .. } = &policy.terms else {
+    let Terms::Proof { approvals: asked, .. } = &policy.terms else {
         return (Vec::new(), None);
     };
     let mut checks = Vec::new();
@@ -39,8 +39,7 @@ pub(super) fn tell(
     let permitted = policy.permit(verified, facts.request(), now);
     let submissions: Vec<Result<i64, Denial>> =
         verified.proofs().iter().map(|proof| policy.submission(proof, now)).collect();
-    let places =
-        asked.as_ref().map(|asked| asked.shared_out(submission, verified.proofs(), now)).unwrap_or_default();
+    let places = policy.approvals_given(verified, now);
     for (proof, result) in verified.proofs().iter().zip(&submissions) {
         let label = proof.proof().label();
         let Some(story) = proofs.iter_mut().find(|story| story.label == *label) else { continue };

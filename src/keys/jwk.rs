@@ -1,7 +1,11 @@
 //! JSON Web Keys (RFC 7517, RFC 7518 §6.2, RFC 8037), with the members that the trust store adds.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::fmt;
+
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -33,11 +37,50 @@ pub enum JwkError {
     Algorithm { found: String, expected: &'static str },
     #[error("a passkey (member \"webauthn\"): this version verifies no passkeys")]
     Passkey,
+    #[error("purpose {0:?} is unknown: expected proof, evidence or receipt")]
+    UnknownPurpose(String),
+    #[error(
+        "expected a key with the purpose {expected}, but found one with the purpose {found}: keys new --use {expected} makes one"
+    )]
+    Purpose { expected: Purpose, found: Purpose },
+    #[error("expected an Ed25519 key for the purpose {0}, but found one of P-256")]
+    NotEd25519(Purpose),
     #[error("{0}")]
     Key(#[from] KeyError),
 }
 
-/// A private key as the reference client holds it.
+/// What a key is for: the member `purpose`, which no registered member can say. RFC 7517 has `use: sig` for all of them.
+///
+/// A key for one is refused for another. A signature by a relay must never count as somebody's proof, and what evidence
+/// is sealed with must not be what backends are told to trust for receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A person's or machine's: it signs requests. A key that says nothing is one.
+    Proof,
+    /// The relay's own: it signs checkpoints of the evidence.
+    Evidence,
+    /// The relay's own: it signs receipts for backends.
+    Receipt,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proof => "proof",
+            Self::Evidence => "evidence",
+            Self::Receipt => "receipt",
+        })
+    }
+}
+
+/// A public key of the relay's own, with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicJwk {
+    pub id: String,
+    pub key: PublicKey,
+}
+
+/// A private key, with its name.
 pub struct PrivateJwk {
     pub id: String,
     pub key: PrivateKey,
@@ -56,24 +99,96 @@ pub fn parse_jwk_set(text: &[u8]) -> Result<Vec<Result<Key, JwkError>>, JwkError
     Ok(keys.iter().map(parse_key).collect())
 }
 
-/// Reads a private JWK, as `keys new` writes it.
+/// Reads the private JWK of somebody who signs requests, as `keys new` writes it.
 ///
 /// # Errors
-/// When it is not a private key of a supported kind, and when its public members are those of another key.
+/// As [`parse_private_jwk_for`].
 pub fn parse_private_jwk(text: &[u8]) -> Result<PrivateJwk, JwkError> {
-    let jwk: Value = serde_json::from_slice(text).map_err(|error| JwkError::Json(error.to_string()))?;
-    let jwk = jwk.as_object().ok_or(JwkError::NotAnObject)?;
-    let public = parse_public(jwk)?;
-    let secret = Zeroizing::new(bytes(jwk, "d")?);
-    let key = PrivateKey::from_bytes(public.algorithm(), &secret)?;
+    parse_private_jwk_for(Purpose::Proof, text)
+}
+
+/// Reads a private JWK that was made for this.
+///
+/// The private member is decoded from where it stands in `text`: no copy is left behind, and no error quotes it.
+///
+/// # Errors
+/// When it is not a private key of a supported kind or is for something else, and when its public members are those of
+/// another key.
+pub fn parse_private_jwk_for(purpose: Purpose, text: &[u8]) -> Result<PrivateJwk, JwkError> {
+    let Members { public: members, secret } = Members::read(text)?;
+    let public = parse_public(&members)?;
+    check_purpose(&members, purpose, &public)?;
+    let secret = secret.ok_or(JwkError::Missing("d"))?;
+    // Decoded, it is shorter. What is wrong with it may show half-way, so the buffer is overwritten in any case.
+    let mut decoded = Zeroizing::new(vec![0; secret.len()]);
+    let secret = Base64UrlUnpadded::decode(secret, &mut decoded).map_err(|_| not_base64("d"))?;
+    let key = PrivateKey::from_bytes(public.algorithm(), secret)?;
     if key.public() != public {
         return Err(KeyError::Mismatch.into());
     }
-    let id = match optional_string(jwk, "kid")? {
-        Some(id) => id.to_owned(),
-        None => thumbprint(&public),
-    };
-    Ok(PrivateJwk { id, key })
+    Ok(PrivateJwk { id: id_of(&members, &public)?, key })
+}
+
+/// Reads a public JWK that was made for this.
+///
+/// # Errors
+/// When it is a private key, when it is not of a supported kind, and when it is for something else.
+pub fn parse_public_jwk_for(purpose: Purpose, text: &[u8]) -> Result<PublicJwk, JwkError> {
+    let Members { public: members, secret } = Members::read(text)?;
+    if let Some(member) = private_member(&members).or(secret.map(|_| "d")) {
+        return Err(JwkError::Private(member));
+    }
+    let key = parse_public(&members)?;
+    check_use(&members, key.algorithm())?;
+    check_purpose(&members, purpose, &key)?;
+    Ok(PublicJwk { id: id_of(&members, &key)?, key })
+}
+
+/// The members of a JWK. The private one is borrowed: read into a [`Value`], it would stay in memory.
+struct Members<'t> {
+    public: Map<String, Value>,
+    secret: Option<&'t str>,
+}
+
+impl<'t> Members<'t> {
+    fn read(text: &'t [u8]) -> Result<Self, JwkError> {
+        serde_json::from_slice(text).map_err(|error| match error.classify() {
+            // These say what the parser expected, and where. The others quote what they found.
+            Category::Syntax | Category::Eof | Category::Io => JwkError::Json(error.to_string()),
+            Category::Data if text.trim_ascii_start().starts_with(b"{") => {
+                JwkError::Type { member: "d", expected: "one text without escapes" }
+            }
+            Category::Data => JwkError::NotAnObject,
+        })
+    }
+}
+
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'t> Visitor<'t> for MembersVisitor {
+    type Value = Members<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JWK")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
+        let mut members = Members { public: Map::new(), secret: None };
+        while let Some(name) = map.next_key::<String>()? {
+            if name != "d" {
+                members.public.insert(name, map.next_value()?);
+            } else if members.secret.replace(map.next_value()?).is_some() {
+                return Err(A::Error::duplicate_field("d"));
+            }
+        }
+        Ok(members)
+    }
 }
 
 /// The members of a public JWK that make up the key.
@@ -112,7 +227,7 @@ pub fn thumbprint(key: &PublicKey) -> String {
 
 fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
     let jwk = jwk.as_object().ok_or(JwkError::NotAnObject)?;
-    if let Some(member) = PRIVATE_MEMBERS.into_iter().find(|member| jwk.contains_key(*member)) {
+    if let Some(member) = private_member(jwk) {
         return Err(JwkError::Private(member));
     }
     // Without its assertion checks a passkey's key would verify more than its owner ever approved.
@@ -121,6 +236,7 @@ fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
     }
     let public = parse_public(jwk)?;
     check_use(jwk, public.algorithm())?;
+    check_purpose(jwk, Purpose::Proof, &public)?;
     let thumbprint = thumbprint(&public).into_boxed_str();
     let id = match optional_string(jwk, "kid")? {
         Some("") => return Err(JwkError::Type { member: "kid", expected: "a string that is not empty" }),
@@ -145,6 +261,34 @@ fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
         revoked_at: numeric_date(jwk, "revoked_at")?,
         public,
     })
+}
+
+fn private_member(jwk: &Map<String, Value>) -> Option<&'static str> {
+    PRIVATE_MEMBERS.into_iter().find(|member| jwk.contains_key(*member))
+}
+
+fn id_of(jwk: &Map<String, Value>, key: &PublicKey) -> Result<String, JwkError> {
+    match optional_string(jwk, "kid")? {
+        Some("") => Err(JwkError::Type { member: "kid", expected: "a string that is not empty" }),
+        id => Ok(id.map_or_else(|| thumbprint(key), str::to_owned)),
+    }
+}
+
+fn check_purpose(jwk: &Map<String, Value>, expected: Purpose, key: &PublicKey) -> Result<(), JwkError> {
+    let found = match optional_string(jwk, "purpose")? {
+        None | Some("proof") => Purpose::Proof,
+        Some("evidence") => Purpose::Evidence,
+        Some("receipt") => Purpose::Receipt,
+        Some(other) => return Err(JwkError::UnknownPurpose(other.to_owned())),
+    };
+    if found != expected {
+        return Err(JwkError::Purpose { expected, found });
+    }
+    // EdDSA is what their readers are told to pin.
+    if expected != Purpose::Proof && key.algorithm() != Algorithm::Ed25519 {
+        return Err(JwkError::NotEd25519(expected));
+    }
+    Ok(())
 }
 
 fn parse_public(jwk: &Map<String, Value>) -> Result<PublicKey, JwkError> {
@@ -210,8 +354,11 @@ fn optional_string<'j>(
 
 fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, JwkError> {
     let text = optional_string(jwk, member)?.ok_or(JwkError::Missing(member))?;
-    Base64UrlUnpadded::decode_vec(text)
-        .map_err(|_| JwkError::Type { member, expected: "base64url without padding" })
+    Base64UrlUnpadded::decode_vec(text).map_err(|_| not_base64(member))
+}
+
+fn not_base64(member: &'static str) -> JwkError {
+    JwkError::Type { member, expected: "base64url without padding" }
 }
 
 /// RFC 7519 §2. A misread date would keep a revoked key alive, so anything but whole seconds is refused.

@@ -1,12 +1,16 @@
 //! Who may sign: public keys with their owners.
 
 mod jwk;
+pub mod private;
 pub mod store;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use jwk::{JwkError, PrivateJwk, parse_jwk_set, parse_private_jwk, public_jwk, thumbprint};
+pub use jwk::{
+    JwkError, PrivateJwk, PublicJwk, Purpose, parse_jwk_set, parse_private_jwk, parse_private_jwk_for,
+    parse_public_jwk_for, public_jwk, thumbprint,
+};
 
 use crate::crypto::PublicKey;
 

@@ -5,26 +5,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Directory, Key, parse_jwk_set};
+use crate::crypto::{hex, sha256};
 
 /// What is wrong with a trust store: every problem, each with file and entry.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct StoreError(pub Vec<String>);
 
+/// What the files hold.
+#[derive(Debug, Default)]
+pub struct TrustStore {
+    pub keys: Directory,
+    /// SHA-256 of each file, in hexadecimal.
+    pub digests: Vec<Box<str>>,
+}
+
 /// Loads every file that the patterns name into one directory.
 ///
 /// # Errors
 /// Every file that cannot be read, every entry that cannot be used and every id that stands twice. A trust store is
 /// taken whole or not at all: half of one would revoke the other half.
-pub fn load(patterns: &[PathBuf]) -> Result<Directory, StoreError> {
+pub fn load(patterns: &[PathBuf]) -> Result<TrustStore, StoreError> {
     let mut problems = Vec::new();
     let mut keys: Vec<Key> = Vec::new();
+    let mut digests = Vec::new();
     let mut origins: HashMap<Box<str>, String> = HashMap::new();
     for path in patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect::<Vec<_>>() {
-        let entries = match fs::read(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| parse_jwk_set(&text).map_err(|error| error.to_string()))
-        {
+        let entries = match fs::read(&path).map_err(|error| error.to_string()).and_then(|text| {
+            digests.push(hex(&sha256(&text)).into());
+            parse_jwk_set(&text).map_err(|error| error.to_string())
+        }) {
             Ok(entries) => entries,
             Err(problem) => {
                 problems.push(format!("{}: {problem}", path.display()));
@@ -50,7 +60,9 @@ pub fn load(patterns: &[PathBuf]) -> Result<Directory, StoreError> {
     if !problems.is_empty() {
         return Err(StoreError(problems));
     }
-    Directory::new(keys).map_err(|id| StoreError(vec![format!("the key id {id:?} stands twice")]))
+    let keys =
+        Directory::new(keys).map_err(|id| StoreError(vec![format!("the key id {id:?} stands twice")]))?;
+    Ok(TrustStore { keys, digests })
 }
 
 /// The files that a path or glob names, in the order of their names.

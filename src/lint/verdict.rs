@@ -6,8 +6,15 @@ use super::path::whole;
 use super::rule::Rule;
 
 /// What the relay sets.
-const HEADERS: &[&str] =
-    &["x-proof-status", "x-proof-policy", "x-proof-id", "x-proof-code", "x-proof-subject", "x-proof-key-id"];
+const HEADERS: &[&str] = &[
+    "x-proof-status",
+    "x-proof-policy",
+    "x-proof-id",
+    "x-proof-code",
+    "x-proof-subject",
+    "x-proof-key-id",
+    "x-proof-receipt",
+];
 
 /// Whether a header is one that only the relay may set. As the relay removes them: with any separator.
 pub(super) fn is_the_relays(name: &str) -> bool {

@@ -95,8 +95,7 @@ impl Approvals {
     }
 
     /// Who gives which approval: what [`Policy::permit`](super::Policy::permit) decides by, for people to read.
-    #[must_use]
-    pub fn shared_out<'p>(
+    pub(super) fn shared_out<'p>(
         &'p self,
         submission: &Submission,
         proofs: &'p [VerifiedProof<'_>],

@@ -48,6 +48,18 @@ pub struct Policy {
     pub external: External,
     /// Whether upgrades and CONNECT may pass. What follows them is not verified.
     pub upgrades: bool,
+    /// What becomes of an allowed request that cannot be recorded.
+    pub evidence: Evidence,
+}
+
+/// What becomes of an allowed request that cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Evidence {
+    /// It is denied.
+    #[default]
+    Required,
+    /// It passes, marked.
+    BestEffort,
 }
 
 /// What a request must prove.
@@ -63,6 +75,8 @@ pub enum Terms {
         submission: Submission,
         /// Who must approve it; where there are none, every proof is a submission.
         approvals: Option<Approvals>,
+        /// Whom a receipt is for, where the backend gets one.
+        receipt_for: Option<Box<str>>,
     },
 }
 
@@ -81,9 +95,10 @@ pub struct External {
     pub authority: Option<Box<str>>,
 }
 
-/// A proof as the replay guard has to remember it.
+/// A proof that counts, as the replay guard has to remember it and a receipt tells of it.
 #[derive(Debug, Clone)]
 pub struct SpentProof {
+    pub label: Box<str>,
     pub key: Arc<Key>,
     /// The nonce, where the proof has one.
     pub nonce: Option<Box<str>>,
@@ -181,6 +196,15 @@ impl Policy {
         }
     }
 
+    /// Whom a receipt is for, where the backend gets one.
+    #[must_use]
+    pub fn receipt_for(&self) -> Option<&str> {
+        match &self.terms {
+            Terms::Open => None,
+            Terms::Proof { receipt_for, .. } => receipt_for.as_deref(),
+        }
+    }
+
     /// The request as its signers saw it.
     #[must_use]
     pub fn message<'a>(&'a self, request: &'a Request<'a>, field_types: &'a FieldTypes) -> Message<'a> {
@@ -216,6 +240,17 @@ impl Policy {
         match &self.terms {
             Terms::Open => Ok(i64::MAX),
             Terms::Proof { submission, .. } => submission.check(proof, now),
+        }
+    }
+
+    /// Who gives which approval, where the policy asks for any: for people to read.
+    #[must_use]
+    pub fn approvals_given<'p>(&'p self, verified: &'p Verified<'_>, now: Timestamp) -> Vec<Place<'p>> {
+        match &self.terms {
+            Terms::Proof { submission, approvals: Some(approvals), .. } => {
+                approvals.shared_out(submission, verified.proofs(), now)
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -258,6 +293,7 @@ impl Policy {
         };
         let remove = self.protected(request, |name| verified.covers_field(name))?;
         let spent = proofs.iter().filter(counts).map(|proof| SpentProof {
+            label: proof.proof().label().into(),
             key: Arc::clone(proof.key()),
             nonce: proof.proof().parameters().nonce.as_deref().map(Into::into),
             base_hash: *proof.base_hash(),

@@ -1,4 +1,8 @@
-//! The gRPC server: ext_authz, health and reflection on one port.
+//! The servers: gRPC with ext_authz, health and reflection on one port, HTTP for operators and backends on another.
+
+mod admin;
+mod evidence;
+mod receipts;
 
 use std::future::Future;
 use std::io;
@@ -7,20 +11,27 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
-use crate::config::{Config, on_keys};
+use crate::config::{Config, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
-use crate::keys::store::{self, StoreError};
+use crate::keys::store::{self, StoreError, TrustStore};
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
+pub use evidence::EvidenceError;
+pub use receipts::ReceiptsError;
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the trust store cannot be used:\n{0}")]
     Keys(#[from] StoreError),
+    #[error("receipts cannot be signed: {0}")]
+    Receipts(#[from] ReceiptsError),
+    #[error("decisions cannot be recorded: {0}")]
+    Evidence(#[from] EvidenceError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the reflection service cannot be built: {0}")]
@@ -31,6 +42,7 @@ pub enum StartError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    admin: Option<Admin>,
     relay: Arc<Relay>,
     denials: Denials,
     remarks: Vec<String>,
@@ -38,29 +50,52 @@ pub struct Server {
     message_bytes: usize,
 }
 
+/// The listener for HTTP.
+struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
 impl Server {
-    /// Loads the trust store and binds the port: after this, nothing but the network can fail.
+    /// Loads the trust store and the keys of receipts, binds the ports and begins the log: after this, nothing but the
+    /// network can fail.
     ///
     /// # Errors
-    /// When the trust store cannot be used, and when the port is taken.
-    pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let keys = store::load(&config.key_files)?;
-        let listen_error = |source| StartError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+    /// When the keys cannot be used, and when a port is taken.
+    pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let TrustStore { keys, digests } = store::load(&config.key_files)?;
+        let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
+        let (listener, address) = listen(config.listen).await?;
+        let admin = match config.admin {
+            Some(admin) => Some(listen(admin).await.map(|(listener, address)| Admin { listener, address })?),
+            None => None,
+        };
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let denials = config.denials;
         let on_policies = config.remarks.iter().map(ToString::to_string);
-        let remarks = on_policies.chain(on_keys(&config.policies, &keys)).collect();
+        let remarks =
+            on_policies.chain(on_keys(&config.policies, &keys)).chain(on_publishing(&config)).collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));
-        let relay = Arc::new(Relay::new(config, keys, store, clock));
-        Ok(Self { listener, address, relay, denials, remarks, message_bytes })
+        let (evidence, digest) = (config.evidence.take(), std::mem::take(&mut config.digest));
+        let mut relay = Relay::new(config, keys, store, Arc::clone(&clock));
+        relay.receipts = receipts;
+        // Last, so that nothing else keeps the relay from starting once its log says that it did.
+        relay.evidence =
+            evidence.map(|settings| evidence::start(settings, digest, digests, clock)).transpose()?;
+        let relay = Arc::new(relay);
+        Ok(Self { listener, address, admin, relay, denials, remarks, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves HTTP, if it does.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// What in the configuration is allowed, and perhaps not meant.
@@ -75,14 +110,16 @@ impl Server {
         &self.relay
     }
 
-    /// Serves until `shutdown` is ready, then finishes what is in flight.
+    /// Serves until `shutdown` is ready, then finishes what is in flight. When one of the servers fails, so does this.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When a listener fails.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (stop, stopping) = watch::channel(());
+        let admin_routes = admin::routes(self.relay.receipts.as_ref());
         let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay, self.denials))
             .max_decoding_message_size(self.message_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -92,13 +129,41 @@ impl Server {
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        tonic::transport::Server::builder()
+        let grpc = tonic::transport::Server::builder()
             .add_service(authorization)
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?) // what many clients still speak
-            .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), shutdown)
-            .await?;
-        Ok(())
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+                until(stopping.clone()),
+            );
+        let http = async {
+            match self.admin {
+                Some(admin) => axum::serve(admin.listener, admin_routes)
+                    .with_graceful_shutdown(until(stopping))
+                    .await
+                    .map_err(Into::into),
+                None => Ok(()),
+            }
+        };
+        let shutdown = async {
+            shutdown.await;
+            drop(stop);
+            Ok(())
+        };
+        tokio::try_join!(async { grpc.await.map_err(Into::into) }, http, shutdown).map(|_| ())
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Ready when the other end is dropped.
+async fn until(mut stopping: watch::Receiver<()>) {
+    while stopping.changed().await.is_ok() {}
 }

@@ -1,5 +1,7 @@
 //! `Content-Digest` (RFC 9530 §2).
 
+use base64ct::{Base64, Encoding as _};
+
 use crate::crypto::{sha256, sha512};
 use crate::denial::{Code, Denial, quoted};
 use crate::request::Fields;
@@ -48,6 +50,21 @@ pub fn check(field: &[u8], body: &[u8]) -> Result<(), DigestError> {
         known = true;
     }
     if known { Ok(()) } else { Err(DigestError::Unsupported) }
+}
+
+/// The digests of a field that [`check`] compares with the body, without what nobody has looked at.
+#[must_use]
+pub fn compared(field: &[u8]) -> Option<String> {
+    let digests = structured_field::dictionary(field, MAX_MEMBERS).ok()?;
+    let compared = digests.iter().filter_map(|(algorithm, member)| match (algorithm.as_str(), member) {
+        (
+            algorithm @ ("sha-256" | "sha-512"),
+            Member::Item(structured_field::Item { value: BareItem::ByteSequence(digest), .. }),
+        ) => Some(format!("{algorithm}=:{}:", Base64::encode_string(digest))),
+        _ => None,
+    });
+    let compared = compared.collect::<Vec<_>>().join(", ");
+    (!compared.is_empty()).then_some(compared)
 }
 
 /// Checks the field of a request, every line of it.

@@ -113,6 +113,16 @@ impl<'a> Message<'a> {
         &self.authority
     }
 
+    /// The URI of the resource as its signers have it, with the query (RFC 9421 §2.2.2).
+    #[must_use]
+    pub fn target_uri(&self) -> String {
+        self.target_uri_parts().concat()
+    }
+
+    fn target_uri_parts(&self) -> [&str; 4] {
+        [self.scheme, "://", &self.authority, self.request.target]
+    }
+
     /// Appends the value of a component.
     pub(super) fn write_value(
         &self,
@@ -144,7 +154,7 @@ impl<'a> Message<'a> {
         let request = self.request;
         match component.name() {
             Name::Method => out.push_str(request.method),
-            Name::TargetUri => out.extend([self.scheme, "://", &self.authority, request.target]),
+            Name::TargetUri => out.extend(self.target_uri_parts()),
             Name::Authority => out.push_str(&self.authority),
             Name::Scheme => out.push_str(self.scheme),
             Name::RequestTarget if request.http1 => out.push_str(request.target),

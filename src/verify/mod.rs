@@ -103,6 +103,21 @@ impl<'a> Verified<'a> {
     }
 }
 
+/// A signature that was checked, and what came of it: what anybody needs to check it again.
+///
+/// It is no [`VerifiedProof`]: nothing is decided by it.
+#[derive(Debug, Clone)]
+pub struct CheckedSignature {
+    /// The label in `Signature-Input`.
+    pub label: Box<str>,
+    /// The signature base.
+    pub base: String,
+    pub signature: Box<[u8]>,
+    pub key: Arc<Key>,
+    /// Whether the signature is one over the base by the key.
+    pub verified: bool,
+}
+
 /// Verifies the proofs of a message: those with the required tag, or all where no tag is required.
 ///
 /// Every proof that counts must be valid. One that does not verify is not outweighed by another that does.
@@ -116,6 +131,22 @@ pub fn verify<'a>(
     keys: &Directory,
     limits: &Limits,
     now: Timestamp,
+) -> Result<Verified<'a>, Denial> {
+    verify_noting(fields, message, requirement, keys, limits, now, None)
+}
+
+/// As [`verify`], and notes each signature that was checked, whatever comes of the proofs.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_noting<'a>(
+    fields: &'a ProofFields<'_>,
+    message: &Message<'_>,
+    requirement: &Requirement,
+    keys: &Directory,
+    limits: &Limits,
+    now: Timestamp,
+    mut checked: Option<&mut Vec<CheckedSignature>>,
 ) -> Result<Verified<'a>, Denial> {
     let body = requirement.body_to_verify(message.request())?;
     let mut candidates: Vec<(Proof<'_>, &Entry, i64)> = Vec::new();
@@ -131,8 +162,14 @@ pub fn verify<'a>(
     let mut proofs = Vec::with_capacity(candidates.len());
     for (proof, Entry { key, person }, created) in candidates {
         let base = signature_base(&proof, message, limits)?;
-        check_signature(&proof, key, &base)?;
+        let outcome = check_signature(&proof, key, &base);
         let base_hash = sha256(base.as_bytes());
+        if let Some(checked) = &mut checked {
+            let (label, signature) = (proof.label().into(), proof.signature().into());
+            let (key, verified) = (Arc::clone(key), outcome.is_ok());
+            checked.push(CheckedSignature { label, base, signature, key, verified });
+        }
+        outcome?;
         let (key, person) = (Arc::clone(key), *person);
         proofs.push(VerifiedProof { proof, key, person, base_hash, created });
     }

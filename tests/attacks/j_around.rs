@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
-use proof_messenger_relay::envoy::client::answer;
+use proof_messenger_relay::envoy::client::{Answer, answer};
 use proof_messenger_relay::replay::MemoryStore;
 use serde_json::Value;
 
 use super::{SIGNED, denies, passes};
 use crate::support::ask::{Ask, ask, code, http, respond, signing};
+use crate::support::receipts::{self, KeyFiles};
 use crate::support::relay::{Relay, TestClock};
 use crate::support::service::Service;
 use crate::support::signer::Signer;
@@ -319,5 +320,73 @@ async fn j7_opaque_denial_of_what_the_servers_did() {
         let answer = ask(&relay, request.check_request()).await;
         assert_eq!((code(&answer), answer.status, answer.allowed), (expected, 503, false));
         assert!(!answer.body.contains(expected), "{answer:?}");
+    }
+}
+
+/// A client that sends a receipt of its own, or a captured one, gets none past the proxy.
+#[tokio::test]
+async fn j10_receipt_of_the_clients() {
+    let alice = Signer::ed25519("alice");
+    let files = KeyFiles::new();
+    let policies = "[{name: open, match: {path: /open}, proof: none},
+        {name: observed, match: {path: /observed}, mode: observe, receipt: {audience: payments}},
+        {name: without, match: {path: /without}},
+        {name: signed, match: {path: /}, receipt: {audience: payments}}]";
+    let settings = receipts::settings(&[files.private("receipts-1")], policies);
+    let relay = Relay::start(&settings, &[&alice]).await;
+    let receipt = |answer: &Answer| {
+        let found: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "x-proof-receipt").collect();
+        assert!(found.len() < 2, "{answer:?}");
+        found.first().map(|(_, value)| value.clone())
+    };
+    let captured = receipt(&passes(&relay, &Ask::get("/").signed(&alice)).await).unwrap();
+    let names = ["x-proof-receipt", "x_proof_receipt", "x-proof_receipt"];
+    let with_it = |ask: Ask| names.iter().fold(ask, |ask, name| ask.header(name, captured.as_str()));
+    for request in [Ask::get("/open"), Ask::get("/observed"), Ask::get("/without").signed(&alice)] {
+        let answer = ask(&relay, with_it(request).check_request()).await;
+        assert_eq!((answer.allowed, receipt(&answer)), (true, None), "{answer:?}");
+        for name in names {
+            assert!(answer.removed.contains(&name.to_owned()), "{name}: {answer:?}");
+        }
+    }
+    // Where there is one of the relay's, it stands in its place.
+    let answer = passes(&relay, &with_it(Ask::get("/").signed(&alice))).await;
+    assert_ne!(receipt(&answer).unwrap(), captured);
+    assert!(!answer.removed.contains(&"x-proof-receipt".to_owned()), "{answer:?}");
+    assert!(answer.removed.contains(&"x_proof_receipt".to_owned()), "{answer:?}");
+    // It is nobody's proof, and a denial says nothing of it.
+    let answer = denies(&relay, &with_it(Ask::get("/")), "proof-missing").await;
+    assert_eq!(receipt(&answer), None);
+}
+
+/// What somebody who goes around the proxy could send on: it is for this request, this backend and this minute only.
+#[tokio::test]
+async fn j10_captured_receipt() {
+    let alice = Signer::ed25519("alice");
+    let files = KeyFiles::new();
+    let policies = "[{name: ledger, match: {hosts: [ledger.example]}, receipt: {audience: ledger}},
+        {name: payments, match: {}, receipt: {audience: payments}}]";
+    let settings = receipts::settings(&[files.private("receipts-1")], policies);
+    let relay = Relay::start(&settings, &[&alice]).await;
+    let receipts_key = receipts::key("receipts-1").public();
+    let request = Ask::post("/transfers/7", b"{}");
+    let changed: [(&str, Ask); 6] = [
+        ("jti", request.clone()),
+        ("htm", Ask { method: "PUT".to_owned(), ..request.clone() }),
+        ("htu", Ask { target: "/transfers/8".to_owned(), ..request.clone() }),
+        ("htu", Ask { target: "/transfers/7?to=mallory".to_owned(), ..request.clone() }),
+        ("content_digest", Ask::post("/transfers/7", b"{\"amount\":1}")),
+        ("aud", Ask { authority: "ledger.example".to_owned(), ..request.clone() }),
+    ];
+    let claims = async |request: Ask| {
+        let answer = passes(&relay, &request.signed(&alice)).await;
+        let (_, receipt) = answer.headers.iter().find(|(name, _)| name == "x-proof-receipt").unwrap();
+        receipts::claims(receipt, &receipts_key)
+    };
+    let captured = claims(request).await;
+    assert_eq!(captured["exp"].as_i64().unwrap() - captured["iat"].as_i64().unwrap(), 60);
+    for (claim, request) in changed {
+        let other = claims(request).await;
+        assert_ne!(other[claim], captured[claim], "{claim}: {other}");
     }
 }

@@ -7,7 +7,7 @@
 //! * F12 in part: keys come from files only, so there is no remote JWK Set to flood.
 //! * H, I: there are no passkeys, no JWS and no DPoP.
 //! * J5, J6: readiness and reload are the server's; J8: there is no evidence; J9: the log has tests of its own.
-//! * J10 in part: there is no receipt to forge. What a client sends under the relay's names is removed.
+//! * J10 in part: what a backend must check of a receipt is checked by those of `examples/receipts`.
 //! * J11, J12: they are about Envoy's configuration and the network.
 
 mod a_limits;

@@ -10,10 +10,15 @@
 mod components;
 mod content_digest;
 mod jwk;
+mod jws;
+mod merkle;
 mod message;
 mod rfc9421;
 mod signatures;
 mod structured_fields;
+mod tlog;
+mod tlog_others;
+mod tlog_proof;
 mod web_bot_auth;
 
 use std::io::Write as _;
@@ -23,7 +28,7 @@ use base64ct::Encoding as _;
 use serde::de::DeserializeOwned;
 
 /// The vectors of one file, or nothing where there is no folder of vectors.
-fn vectors<T: DeserializeOwned>(file: &str) -> Option<T> {
+pub(crate) fn vectors<T: DeserializeOwned>(file: &str) -> Option<T> {
     let text = vector_text(file)?;
     Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}")))
 }

@@ -121,7 +121,7 @@ impl Client {
 }
 
 /// Installs the clients' libraries, which takes a while the first time. A client that is missing fails the test.
-pub(super) fn installed() {
+pub(crate) fn installed() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let setup = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/setup");

@@ -2,7 +2,7 @@
 
 mod access_log;
 mod bodies;
-mod clients;
+pub(crate) mod clients;
 mod failures;
 mod grpc;
 mod headers;
@@ -14,6 +14,8 @@ mod services;
 mod signed;
 mod tampering;
 mod upgrades;
+
+pub(crate) use clients::installed as clients_are_installed;
 
 use crate::support::ask::Ask;
 use crate::support::signer::Signer;

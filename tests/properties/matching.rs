@@ -1,7 +1,7 @@
 //! The index finds the policies that a look at each would find, in the same order.
 
 use proof_messenger_relay::policy::{
-    External, HostPattern, Match, Mode, PathPattern, Policies, Policy, Protect, Target, Terms,
+    Evidence, External, HostPattern, Match, Mode, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
 use proptest::prelude::*;
@@ -61,6 +61,7 @@ fn policy(at: usize, matching: Option<Match>) -> Policy {
         protect: Protect::default(),
         external: External::default(),
         upgrades: false,
+        evidence: Evidence::Required,
     }
 }
 

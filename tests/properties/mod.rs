@@ -12,3 +12,4 @@ mod replay;
 mod seeds;
 mod structured_fields;
 mod tampering;
+mod tlog;

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use proof_messenger_relay::policy::{
-    External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
+    Evidence, External, Match, Mode, Path, PathPattern, Policies, Policy, Protect, Target, Terms,
 };
 use proof_messenger_relay::request::Request;
 use proptest::prelude::*;
@@ -17,6 +17,7 @@ fn policies(pattern: &str) -> Policies {
         protect: Protect::default(),
         external: External::default(),
         upgrades: false,
+        evidence: Evidence::Required,
     }])
 }
 

@@ -1,5 +1,10 @@
-//! Where the fuzzer of whole checks begins: a request that passes, so that every byte of it can be doubted.
+//! Where fuzzers begin: a request that passes, and a proof that verifies, so that every byte of them can be doubted.
 
+use proof_messenger_relay::crypto::{Algorithm, PrivateKey};
+use proof_messenger_relay::evidence::checkpoint::Checkpoint;
+use proof_messenger_relay::evidence::merkle::{CompactRange, inclusion_proof, leaf_hash};
+use proof_messenger_relay::evidence::note::{self, Cosigner, Note};
+use proof_messenger_relay::evidence::tlog_proof::TlogProof;
 use prost::Message as _;
 
 use crate::support::ask::{Ask, signing};
@@ -21,4 +26,30 @@ fn the_seed_of_the_fuzzer() {
 
     let service = Blocking::new(include_str!("../../fuzz/seeds/policies.yaml"), &[&alice]);
     assert!(service.ask(check).allowed && service.ask(unsigned).allowed);
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_of_evidence() {
+    let key = |seed| PrivateKey::from_bytes(Algorithm::Ed25519, &[seed; 32]).unwrap();
+    let log = note::Signer::new("bank.example/relay", key(1)).unwrap();
+    let witness = Cosigner::new("witness.example", key(2)).unwrap();
+    let range = |begin: u64, end: u64| {
+        let mut range = CompactRange::starting_at(begin);
+        (begin..end).for_each(|index| range.push(leaf_hash(&index.to_be_bytes())));
+        range
+    };
+    let (mut tree, leaf) = (range(0, 3), leaf_hash(b"a record"));
+    let hashes = inclusion_proof(&tree, &range(4, 7));
+    tree.push(leaf);
+    (4..7_u64).for_each(|index| tree.push(leaf_hash(&index.to_be_bytes())));
+
+    let checkpoint = Checkpoint::new("bank.example/relay", tree.end(), tree.root()).unwrap().to_string();
+    let signatures = vec![log.sign(&checkpoint), witness.cosign(&checkpoint, 1_700_000_000)];
+    let note = Note::new(checkpoint.clone(), signatures).unwrap().to_string();
+    let proof = TlogProof { extra: Some(b"a record".to_vec()), index: 3, hashes, checkpoint: note.clone() };
+    assert!(proof.verify(&leaf, log.verifier()).is_ok());
+    assert_golden("fuzz/seeds/evidence/key", log.verifier().to_string().as_bytes());
+    assert_golden("fuzz/seeds/evidence/checkpoint", checkpoint.as_bytes());
+    assert_golden("fuzz/seeds/evidence/note", note.as_bytes());
+    assert_golden("fuzz/seeds/evidence/proof", proof.to_string().as_bytes());
 }

@@ -11,12 +11,15 @@ pub mod gateway;
 pub mod golden;
 pub mod people;
 pub mod program;
+pub mod receipts;
+pub mod recording;
 pub mod relay;
 pub mod service;
 pub mod shell;
 pub mod signer;
 pub mod slow_relay;
 pub mod tamperer;
+pub mod witness;
 
 use std::time::Duration;
 

@@ -27,26 +27,50 @@ pub fn stderr(output: &Output) -> String {
 
 /// A relay of its own process.
 pub struct Serving {
-    _child: ChildGuard,
+    child: ChildGuard,
     log: BufReader<std::process::ChildStderr>,
     pub address: String,
+    /// The line that says where it listens.
+    pub listening: Value,
 }
 
 impl Serving {
-    /// Starts it and waits until it says where it listens. Remarks on its configuration come before.
+    /// Starts it and waits until it says where it listens. What it says of its configuration and its evidence comes before.
     pub fn start(mut command: Command) -> Self {
         let child = command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let mut child = ChildGuard(child);
         let mut log = BufReader::new(child.0.stderr.take().unwrap());
         let listening = loop {
             let line = next_line(&mut log);
-            if line["message"] != "configuration" {
+            if line["message"] == "listening" {
                 break line;
             }
         };
-        assert_eq!(listening["message"], "listening", "{listening}");
         let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { _child: child, log, address }
+        Self { child, log, address, listening }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let stopped = Command::new("kill").arg(self.child.0.id().to_string()).status().unwrap();
+        assert!(stopped.success());
+        self.child.0.wait().unwrap()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// What it writes to standard output, where the command says that it is a pipe.
+    pub fn take_stdout(&mut self) -> std::process::ChildStdout {
+        self.child.0.stdout.take().unwrap()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// The next line of its log. It is written before the answer that it is about.

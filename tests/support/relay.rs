@@ -41,6 +41,8 @@ impl Clock for TestClock {
 /// A relay that serves until it is dropped.
 pub struct Relay {
     pub address: SocketAddr,
+    /// Where it serves HTTP, if the settings say so.
+    pub admin: Option<SocketAddr>,
     pub clock: Arc<TestClock>,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -71,9 +73,9 @@ impl Relay {
         let config =
             Config::parse(&settings, "test", folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
         let server = Server::bind(config, clock).await.unwrap_or_else(|error| panic!("{error}"));
-        let address = server.address();
+        let (address, admin) = (server.address(), server.admin_address());
         let task = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
-        Self { address, clock: handle, task, _folder: folder }
+        Self { address, admin, clock: handle, task, _folder: folder }
     }
 }
 

@@ -36,8 +36,32 @@ impl CompactRange {
 
     /// Takes the hash of one more leaf. A tree has no more than 2^64 - 1 leaves: a range up to there stays as it is.
     pub fn push(&mut self, leaf: Hash) {
-        let Some(end) = self.end.checked_add(1) else { return };
-        let (mut hash, mut first, mut leaves) = (leaf, self.end, 1_u64);
+        if let Some(end) = self.end.checked_add(1) {
+            self.push_subtree(leaf, 1);
+            self.end = end;
+        }
+    }
+
+    /// Takes the leaves of the range that follows: the one that begins where this one ends. From any other one it takes
+    /// nothing, and says `false`.
+    #[must_use]
+    pub fn extend(&mut self, next: &Self) -> bool {
+        if next.begin != self.end {
+            return false;
+        }
+        let Shape { rising, falling, .. } = next.shape();
+        let sizes = (0..u64::BITS).map(|n| 1 << n);
+        let sizes = sizes.clone().filter(|n| rising & n != 0).chain(sizes.rev().filter(|n| falling & n != 0));
+        for (leaves, hash) in sizes.zip(&next.hashes) {
+            self.push_subtree(*hash, leaves);
+            self.end += leaves;
+        }
+        true
+    }
+
+    /// Takes a full subtree of so many leaves, which begins where this range ends.
+    fn push_subtree(&mut self, root: Hash, mut leaves: u64) {
+        let (mut hash, mut first) = (root, self.end);
         // A right child whose sibling lies in the range makes their parent a full subtree.
         while first & leaves != 0 && first - leaves >= self.begin {
             let Some(sibling) = self.hashes.pop() else { break };
@@ -46,7 +70,6 @@ impl CompactRange {
             leaves <<= 1;
         }
         self.hashes.push(hash);
-        self.end = end;
     }
 
     /// The index of the first leaf.
@@ -123,8 +146,11 @@ mod tests {
     fn sizes(mut begin: u64, end: u64) -> Vec<u64> {
         let mut sizes = Vec::new();
         while begin < end {
-            let aligned =
-                (0..63).map(|n| 1 << n).rev().find(|n| begin % n == 0 && end - begin >= *n).unwrap();
+            let aligned = (0..63)
+                .map(|n| 1 << n)
+                .rev()
+                .find(|n| begin.is_multiple_of(*n) && end - begin >= *n)
+                .unwrap();
             sizes.push(aligned);
             begin += aligned;
         }
@@ -151,6 +177,22 @@ mod tests {
         let mut restored = CompactRange::restored(3, 21, range(3, 21).hashes().to_vec()).unwrap();
         restored.push(leaf_hash(&21_u64.to_be_bytes()));
         assert_eq!(restored, range(3, 22));
+    }
+
+    #[test]
+    fn a_range_and_the_one_that_follows_are_one() {
+        for begin in 0..20 {
+            for middle in begin..40 {
+                for end in middle..60 {
+                    let mut whole = range(begin, middle);
+                    assert!(whole.extend(&range(middle, end)));
+                    assert_eq!(whole, range(begin, end), "[{begin}, {middle}) and [{middle}, {end})");
+                }
+            }
+        }
+        let mut range = range(0, 5);
+        assert!(!range.extend(&CompactRange::starting_at(6)));
+        assert_eq!(range.end(), 5);
     }
 
     #[test]

@@ -1,0 +1,124 @@
+//! Between the checks, which wait for their records, and the one thread that writes them.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::decided::Losses;
+use super::merkle::Hash;
+use super::note::Note;
+
+/// Records that wait to be written take so many bytes at most. It is what a slow disk costs in memory.
+const CAPACITY: usize = 8 * 1024 * 1024;
+
+/// Why a decision has no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("the log cannot be written: an earlier line says why")]
+    Failed,
+    #[error("too many records wait to be written")]
+    Full,
+    #[error("the record was not written in time")]
+    Slow,
+    #[error("the log is closed")]
+    Closed,
+}
+
+/// A record that waits to be written.
+pub(super) struct Entry {
+    /// Its canonical form.
+    pub evidence: Vec<u8>,
+    pub hash: Hash,
+    /// Told what came of it.
+    pub done: oneshot::Sender<Result<(), Unavailable>>,
+}
+
+/// What there is to write.
+#[derive(Default)]
+pub(super) struct Work {
+    pub entries: Vec<Entry>,
+    /// What was answered without a record since the last time.
+    pub losses: Option<Losses>,
+    /// Checkpoints that came back from witnesses.
+    pub cosigned: Vec<Note>,
+    /// Nothing comes after this.
+    pub last: bool,
+}
+
+/// The queue.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    work: Work,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Adds a record.
+    pub(super) fn push(&self, entry: Entry) -> Result<(), Unavailable> {
+        let mut waiting = self.lock();
+        if waiting.work.last {
+            return Err(Unavailable::Closed);
+        }
+        let bytes = waiting.bytes.saturating_add(entry.evidence.len());
+        if bytes > CAPACITY {
+            return Err(Unavailable::Full);
+        }
+        waiting.bytes = bytes;
+        waiting.work.entries.push(entry);
+        // The thread looks again before it sleeps, so only the first has to wake it.
+        if waiting.work.entries.len() == 1 {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Adds what was answered without a record. It is written with the next one.
+    pub(super) fn lose(&self, losses: Losses) {
+        let known = &mut self.lock().work.losses;
+        *known = Some(known.map_or(losses, |known| known.and(losses)));
+    }
+
+    /// Adds a checkpoint that came back from a witness.
+    pub(super) fn cosigned(&self, note: Note) {
+        self.lock().work.cosigned.push(note);
+        self.changed.notify_one();
+    }
+
+    /// Takes no more records. Those that wait are written.
+    pub(super) fn close(&self) {
+        self.lock().work.last = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for something to write, or until then.
+    pub(super) fn take(&self, until: Option<Instant>) -> Work {
+        let mut waiting = self.lock();
+        while waiting.work.entries.is_empty() && waiting.work.cosigned.is_empty() && !waiting.work.last {
+            let Some(until) = until else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (waiting, _) = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.bytes = 0;
+        let last = waiting.work.last;
+        let work = std::mem::take(&mut waiting.work);
+        waiting.work.last = last;
+        work
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,207 @@
+//! The relay's side of a log: a decision goes in, and comes back once it is recorded.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::appender::Stream;
+use super::decided::{Grounds, Losses, Provenance};
+use super::file::{self, OpenError, SetAside};
+use super::log::Log;
+use super::merkle::{CompactRange, leaf_hash};
+use super::note::Signer;
+use super::outlet::{self, Open, Outlets};
+use super::queue::{Entry, Queue, Unavailable};
+use super::record::{self, Record};
+use super::writer::{Durability, Pace, Sink, WriteError, Writer};
+use crate::crypto::hex;
+use crate::relay::Decision;
+use crate::request::Request;
+use crate::timestamp::{Clock, Timestamp};
+
+/// So long an answer waits for its record. Envoy's own patience is shorter where it is configured as shipped.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where a log is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    File(PathBuf),
+    Stdout,
+}
+
+/// What a log needs to begin.
+pub struct Setup {
+    pub target: Target,
+    pub signer: Signer,
+    pub durability: Durability,
+    pub pace: Pace,
+    /// Which relay writes.
+    pub instance: Box<str>,
+    /// SHA-256 of the configuration file, in hexadecimal.
+    pub config: Box<str>,
+    /// SHA-256 of each trust-store file, in hexadecimal.
+    pub keys: Vec<Box<str>>,
+    /// Components whose values are not kept.
+    pub redact: Vec<Box<str>>,
+    /// Where checkpoints go besides.
+    pub outlets: Outlets,
+}
+
+/// Why a log cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{}: {source}", path.display())]
+    Open { path: PathBuf, source: OpenError },
+    #[error("{}: {source}", path.display())]
+    Checkpoint { path: PathBuf, source: outlet::CheckpointFileError },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the first record cannot be written: {0}")]
+    Write(String),
+}
+
+/// Records decisions in a log. It is closed when it is dropped.
+pub struct Recorder {
+    provenance: Arc<Provenance>,
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A log that has begun.
+pub struct Started {
+    pub recorder: Recorder,
+    /// How many records it had.
+    pub size: u64,
+    /// What a crash left behind.
+    pub set_aside: Option<SetAside>,
+}
+
+impl Recorder {
+    /// Opens the log, and writes and seals its first record: after this it is known that the log can be written.
+    ///
+    /// # Errors
+    /// When the log cannot be gone on with, or not be written.
+    pub fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
+        let Setup { target, signer, durability, pace, instance, config, keys, redact, outlets } = setup;
+        let name = signer.verifier().name();
+        let (origin, opened) = match &target {
+            Target::File(path) => {
+                let opened = file::go_on(path, signer.verifier())
+                    .map_err(|source| StartError::Open { path: path.clone(), source })?;
+                outlets.agree(signer.verifier(), &opened.tree)?;
+                (name.to_owned(), Some(opened))
+            }
+            // Nobody can go on with what went to standard output, and a second tree must not look like the first.
+            Target::Stdout => (format!("{name}/{}", Uuid::now_v7()), None),
+        };
+        let set_aside = opened.as_ref().and_then(|opened| opened.set_aside.clone());
+        let (sink, tree, sealed) = match (opened, target) {
+            (Some(opened), Target::File(path)) => {
+                (Sink::file(opened.file, path, opened.length)?, opened.tree, opened.sealed)
+            }
+            _ => {
+                let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+                (Sink::stream(Stream::new(stdout.into())), CompactRange::starting_at(0), 0)
+            }
+        };
+        let size = tree.end();
+        let provenance = Provenance { log: (&*origin).into(), instance, config, redact };
+        let provenance = Arc::new(provenance);
+        let queue = Arc::new(Queue::default());
+        let file = sink.file.as_ref().map(|(_, path)| path.as_path());
+        let Open { outbound, witnesses, thread: publisher } = outlets.open(file, size, &queue)?;
+        let mut writer = Writer {
+            log: Log::new(signer, origin.into(), tree, sealed),
+            sink,
+            durability,
+            pace,
+            provenance: Arc::clone(&provenance),
+            clock,
+            outbound,
+            witnesses,
+            sealed_at: Instant::now(),
+            looked_at: Instant::now(),
+            failing: false,
+        };
+        let result = writer.write_lines(true, |batch, provenance, now| {
+            let hex = set_aside.as_ref().map(|aside| hex(&aside.sha256));
+            let aside = set_aside.as_ref().zip(hex.as_deref());
+            let aside = aside.map(|(aside, hex)| record::SetAside { bytes: aside.bytes, sha256: hex.into() });
+            let record = Record::Start(provenance.start(&keys, aside, now)).canonical()?;
+            batch.record(&record, &leaf_hash(&record));
+            Ok::<(), WriteError>(())
+        });
+        result.map_err(|error| StartError::Write(error.to_string()))?;
+        let of_thread = Arc::clone(&queue);
+        let thread =
+            std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run(&of_thread))?;
+        let threads = Mutex::new(std::iter::once(thread).chain(publisher).collect());
+        Ok(Started { recorder: Self { provenance, queue, threads }, size, set_aside })
+    }
+
+    /// Records a decision, and returns once the record is as durable as the operator asked for.
+    ///
+    /// # Errors
+    /// When it is not recorded. In the one case of [`Unavailable::Slow`] it may be found in the log later.
+    pub async fn record(
+        &self,
+        decision: &Decision,
+        request: Option<&Request<'_>>,
+        grounds: &Grounds,
+        at: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let record = Record::Decision(Box::new(self.provenance.decision(decision, request, grounds, at)));
+        let evidence = record.canonical().map_err(|_| Unavailable::Failed)?;
+        let hash = leaf_hash(&evidence);
+        let (done, answer) = oneshot::channel();
+        self.queue.push(Entry { evidence, hash, done })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Unavailable::Closed),
+            Err(_) => Err(Unavailable::Slow),
+        }
+    }
+
+    /// Counts a decision that was answered without a record: the log will say so.
+    pub fn lose(&self, allowed: bool, at: Timestamp) {
+        self.queue.lose(Losses::one(allowed, at));
+    }
+
+    /// Writes what waits and seals the log. Decisions after this cannot be recorded.
+    pub fn close(&self) {
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the evidence log ended in a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The name of this machine, as its system has it.
+#[must_use]
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", Path::display(path)),
+            Self::Stdout => f.write_str("standard output"),
+        }
+    }
+}

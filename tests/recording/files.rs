@@ -1,0 +1,128 @@
+//! A log belongs to one relay, and goes on where it ended.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::support::ask::{Ask, code};
+use crate::support::program::{Serving, run, stderr};
+use crate::support::recording::{Recording, ask, connect, records};
+
+fn recording(evidence: &Value) -> Recording {
+    Recording::new(evidence, &json!([{"name": "rates", "match": {}, "proof": "none"}]), &[])
+}
+
+async fn allow(relay: &Serving, times: usize) {
+    let mut client = connect(&relay.address).await;
+    for _ in 0..times {
+        assert_eq!(code(&ask(&mut client, &Ask::get("/rates/eur")).await.unwrap()), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_last_line_is_set_aside_and_reported() {
+    let recording = recording(&json!({"file": "evidence.jsonl"}));
+    let relay = Serving::start(recording.serve());
+    allow(&relay, 3).await;
+    drop(relay);
+    let path = recording.path("evidence.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let line = whole.lines().last().unwrap();
+    // The crash came at any byte of a line.
+    for end in [1, 15, line.len() / 2, line.len()] {
+        let before = fs::read_to_string(&path).unwrap();
+        let torn = &line[..end];
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(torn.as_bytes()).unwrap();
+        drop(Serving::start(recording.serve()));
+        let after = fs::read_to_string(&path).unwrap();
+        let start = &records(&after[before.len()..])[0];
+        assert!(after.starts_with(&before));
+        assert_eq!(start["set_aside"]["bytes"], end);
+        assert!(
+            fs::read_to_string(recording.path("evidence.jsonl.torn"))
+                .unwrap()
+                .ends_with(&format!("{torn}\n"))
+        );
+    }
+    recording.is_sound(&["evidence.jsonl"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
+    let recording = recording(&json!({"file": "evidence.jsonl", "checkpoint": {"file": "checkpoint.txt"}}));
+    let mut relay = Serving::start(recording.serve());
+    allow(&relay, 3).await;
+    relay.stop();
+    let path = recording.path("evidence.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let refused = |text: &str, message: &str| {
+        fs::write(&path, text).unwrap();
+        let output = recording.serve().output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(message), "{message}: {said}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    };
+    refused("", "the log was cut off");
+    refused(&lines[..2].concat(), "the log was cut off");
+    // Behind the last checkpoint.
+    refused(&lines[..4].concat().replace("/rates/eur", "/rates/usd"), "its hash is another");
+    refused(&[lines[0], lines[1], lines[3]].concat(), "its index is another");
+    refused(&[lines[0], lines[1], "{}\n"].concat(), "it is no record");
+    let note = whole.replace("bank.example/relay-1\\n", "bank.example/relay-2\\n");
+    refused(&note, "not one of this key");
+    fs::write(&path, &whole).unwrap();
+    fs::remove_file(recording.path("evidence.jwk.json")).unwrap();
+    let other = ["keys", "new", "--use", "evidence", "--name", "bank.example/relay-1"];
+    run(recording.folder(), &[&other[..], &["--private", "evidence.jwk.json"]].concat());
+    refused(&whole, "not one of this key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_relay_writes_a_file() {
+    let recording = recording(&json!({"file": "evidence.jsonl"}));
+    let _first = Serving::start(recording.serve());
+    let second = recording.serve().output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("another process writes it"), "{}", stderr(&second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_moved_away_is_sealed_and_the_log_goes_on_in_a_new_one() {
+    let recording = recording(&json!({"file": "evidence.jsonl", "durability": "synced"}));
+    let mut relay = Serving::start(recording.serve());
+    allow(&relay, 3).await;
+    fs::rename(recording.path("evidence.jsonl"), recording.path("older.jsonl")).unwrap();
+    // It looks once a second.
+    while !recording.path("evidence.jsonl").exists() {
+        allow(&relay, 1).await;
+    }
+    allow(&relay, 2).await;
+    relay.stop();
+    let older = recording.records("older.jsonl").len();
+    let newer = recording.records("evidence.jsonl").len();
+    assert!(older >= 4 && newer >= 3, "{older} {newer}");
+    recording.is_sound(&["older.jsonl", "evidence.jsonl"]);
+    recording.is_sound(&["evidence.jsonl"]);
+    // The next start needs the new one only.
+    fs::remove_file(recording.path("older.jsonl")).unwrap();
+    let mut relay = Serving::start(recording.serve());
+    allow(&relay, 1).await;
+    relay.stop();
+    recording.is_sound(&["evidence.jsonl"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_seals_everything_and_no_start_forgets_anything() {
+    let recording = recording(&json!({"file": "evidence.jsonl", "checkpoint": {"file": "checkpoint.txt"}}));
+    for start in 1..=3 {
+        let mut relay = Serving::start(recording.serve());
+        allow(&relay, 5).await;
+        assert!(relay.stop().success());
+        let checkpoint = fs::read_to_string(recording.path("checkpoint.txt")).unwrap();
+        assert_eq!(checkpoint.lines().nth(1), Some(&*(start * 6).to_string()));
+    }
+    recording.is_sound(&["--checkpoint", "checkpoint.txt", "evidence.jsonl"]);
+}
