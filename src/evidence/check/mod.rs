@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use finding::{Finding, Place, Span, What};
-pub use proofs::{ProofChecker, Proofs, lines_of, placeholder, public_key, signature_params};
+pub use proofs::{ProofChecker, Proofs, public_key, signature_params};
 pub use report::{Cosigned, LogReport, Report};
 
 use self::finding::Findings;
