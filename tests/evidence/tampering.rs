@@ -28,7 +28,7 @@ fn long() -> &'static Long {
         let mut checks = vec![Checker::new(lean())];
         for (segment, lines) in log.lines.chunks(SEGMENT).enumerate() {
             let mut checker = checks.last().unwrap().clone();
-            feed(&mut checker, segment * SEGMENT, &lines.concat());
+            feed(&mut checker, segment * SEGMENT, lines.concat());
             checks.push(checker);
         }
         Long { log, checks }
@@ -75,7 +75,7 @@ fn random() -> TestRng {
     TestRng::deterministic_rng(RngAlgorithm::ChaCha)
 }
 
-fn named<'r>(report: &'r Report, what: What) -> Vec<&'r Finding> {
+fn named(report: &Report, what: What) -> Vec<&Finding> {
     report.findings.iter().filter(|finding| finding.what == what).collect()
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use base64ct::{Base64, Encoding as _};
 use proof_messenger_relay::crypto::{Algorithm, PrivateKey, sha256};
-use proof_messenger_relay::evidence::check::{Checker, Place, Report, Settings, placeholder};
+use proof_messenger_relay::evidence::check::{Checker, Place, Report, Settings};
 use proof_messenger_relay::evidence::checkpoint::Checkpoint;
 use proof_messenger_relay::evidence::line::{checkpoint_line, record_line};
 use proof_messenger_relay::evidence::merkle::{CompactRange, leaf_hash};
 use proof_messenger_relay::evidence::note::{Note, Signer as NoteSigner, VerifierKey};
+use proof_messenger_relay::evidence::redaction::placeholder;
 use proof_messenger_relay::evidence::stream::Values;
 use proof_messenger_relay::keys::{public_jwk, thumbprint};
 use serde_json::{Value, json};
@@ -74,11 +75,11 @@ impl LogWriter {
         let mut log = Self::new(origin, log_key(ORIGIN));
         for number in 0..records {
             log.record(sample(number));
-            if (number + 1) % every == 0 {
+            if (number + 1).is_multiple_of(every) {
                 log.checkpoint();
             }
         }
-        if records % every != 0 {
+        if !records.is_multiple_of(every) {
             log.checkpoint();
         }
         log
@@ -164,7 +165,7 @@ pub fn proof(ask: &Ask, signer: &Signer, redacted: &[&str]) -> Value {
         let value = match component {
             "@method" => ask.method.clone(),
             "@target-uri" => format!("{}://{}{}", ask.scheme, ask.authority, ask.target),
-            name if redacted.contains(&name) => placeholder(ask.value(name).as_bytes()),
+            name if redacted.contains(&name) => placeholder(&ask.value(name)),
             name => ask.value(name),
         };
         writeln!(base, "\"{component}\": {value}").unwrap();

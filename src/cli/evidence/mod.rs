@@ -124,7 +124,7 @@ impl Input {
         if metadata.is_dir() {
             return Err(Failure::Usage(format!("{}: is a folder", path.display())));
         }
-        let length = metadata.is_file().then(|| metadata.len());
+        let length = metadata.is_file().then_some(metadata.len());
         Ok(Self { name: Arc::from(path.display().to_string()), content: Box::new(file), length })
     }
 

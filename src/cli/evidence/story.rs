@@ -6,10 +6,11 @@ use base64ct::{Base64, Encoding as _};
 use serde::Serialize;
 
 use super::Failure;
-use crate::evidence::check::{ProofChecker, Proofs, lines_of, placeholder, public_key, signature_params};
+use crate::evidence::check::{ProofChecker, Proofs, public_key, signature_params};
 use crate::evidence::record::{Decision, Outcome, Proof, Record};
+use crate::evidence::redaction::{lines, placeholder};
 use crate::printable::printable;
-use crate::structured_field::{BareItem, string};
+use crate::structured_field::BareItem;
 
 /// What there is to tell about a record.
 pub(super) struct Story {
@@ -214,24 +215,22 @@ impl Story {
 
 /// The base with the values that were given, and whether the signature is one over it.
 fn examined(proof: &Proof<'_>, values: &[(String, String)]) -> (String, State) {
-    let mut base = proof.base.clone().into_owned();
-    for name in &proof.redacted {
-        let Some((_, value)) = values.iter().find(|(given, _)| given == name) else {
-            return (base, State::NotCheckable);
+    let mut base = String::with_capacity(proof.base.len());
+    for text in proof.base.split_inclusive('\n') {
+        let line = lines(text.trim_end_matches('\n')).next();
+        let Some(line) = line.filter(|line| proof.redacted.iter().any(|name| name == line.name)) else {
+            base.push_str(text);
+            continue;
         };
-        let placeholder = placeholder(value.as_bytes());
-        if lines_of(&base, name).any(|line| line != placeholder) {
-            return (base, State::OtherValue);
+        let mut given = values.iter().filter(|(name, _)| name == line.name).peekable();
+        if given.peek().is_none() {
+            return (proof.base.clone().into_owned(), State::NotCheckable);
         }
-        let identifier = string(name);
-        let restored: Vec<String> = base
-            .split('\n')
-            .map(|line| match line.strip_suffix(&placeholder) {
-                Some(rest) if rest.starts_with(&identifier) => format!("{rest}{value}"),
-                _ => line.to_owned(),
-            })
-            .collect();
-        base = restored.join("\n");
+        let Some((_, value)) = given.find(|(_, value)| placeholder(value) == line.value) else {
+            return (proof.base.clone().into_owned(), State::OtherValue);
+        };
+        // Writing to a text does not fail.
+        let _ = writeln!(base, "{}: {value}", line.identifier);
     }
     let signature = Base64::decode_vec(&proof.signature).ok();
     let verifies = public_key(&proof.key.jwk)

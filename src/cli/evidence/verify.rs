@@ -70,7 +70,7 @@ pub(super) fn run(args: VerifyArgs) -> Result<(), Failure> {
             .is_some()
         {
             count = count.wrapping_add(1);
-            if count % 1024 == 0 {
+            if count.is_multiple_of(1024) {
                 progress.set_position(begin + values.consumed());
             }
         }

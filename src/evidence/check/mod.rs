@@ -10,10 +10,11 @@ mod proofs;
 mod report;
 mod unit;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use finding::{Finding, Place, Span, What};
-pub use proofs::{ProofChecker, Proofs, lines_of, placeholder, public_key, signature_params};
+pub use proofs::{ProofChecker, Proofs, public_key, signature_params};
 pub use report::{Cosigned, LogReport, Report};
 
 use self::finding::Findings;
@@ -260,7 +261,7 @@ impl Checker {
         let Self { mut logs, mut findings, settings, counts, cosigned, .. } = self;
         logs.iter_mut().for_each(|log| log.end(&mut findings));
         let strays: Vec<Entry> = logs.iter().flat_map(Log::strays).cloned().collect();
-        let mut taken = Vec::new();
+        let mut taken = HashSet::new();
         for log in &mut logs {
             let left: Vec<Entry> =
                 strays.iter().filter(|stray| !taken.contains(&stray.order)).cloned().collect();

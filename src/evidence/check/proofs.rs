@@ -7,6 +7,7 @@ use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use crate::crypto::PublicKey;
 use crate::denial::quoted;
 use crate::evidence::record::{Decision, Jwk, Outcome, Proof};
+use crate::evidence::redaction;
 use crate::keys::thumbprint;
 use crate::structured_field::{self, BareItem, Member, Parameters};
 
@@ -163,29 +164,13 @@ fn names_key(base: &str, kid: &str) -> Result<(), String> {
     }
 }
 
-/// What stands for a value that is not shown: the base64 of its hash.
-#[must_use]
-pub fn placeholder(value: &[u8]) -> String {
-    format!("sha-256=:{}:", Base64::encode_string(&crate::crypto::sha256(value)))
-}
-
-/// The lines of a base with the value of the component of that name, whatever its parameters.
-pub fn lines_of<'b>(base: &'b str, name: &str) -> impl Iterator<Item = &'b str> {
-    let identifier = structured_field::string(name);
-    base.split('\n').filter_map(move |line| {
-        let (found, value) = line.split_once(": ")?;
-        let parameters = found.strip_prefix(&identifier)?;
-        (parameters.is_empty() || parameters.starts_with(';')).then_some(value)
-    })
-}
-
 fn is_redacted(base: &str, name: &str) -> Result<(), String> {
     let is_placeholder = |value: &str| {
         let hash = value.strip_prefix("sha-256=:").and_then(|rest| rest.strip_suffix(':'));
         hash.and_then(|hash| Base64::decode_vec(hash).ok()).is_some_and(|hash| hash.len() == 32)
     };
-    let mut lines = lines_of(base, name).peekable();
-    match lines.peek().is_some() && lines.all(is_placeholder) {
+    let mut lines = redaction::lines(base).filter(|line| line.name == name).peekable();
+    match lines.peek().is_some() && lines.all(|line| is_placeholder(line.value)) {
         true => Ok(()),
         false => Err(format!("the value of {} is not replaced by its hash", quoted(name))),
     }

@@ -1,6 +1,6 @@
 //! A piece of a tree whose hash is known, and the records that should be its leaves: which of them are?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::finding::{Place, Span};
 use crate::evidence::merkle::{CompactRange, Hash};
@@ -110,7 +110,7 @@ impl Unit {
     }
 
     /// Records that belong elsewhere.
-    pub(super) fn give_up(&mut self, taken: &[u64]) {
+    pub(super) fn give_up(&mut self, taken: &HashSet<u64>) {
         for entries in self.slots.values_mut() {
             entries.retain(|entry| !taken.contains(&entry.order));
         }
@@ -132,14 +132,14 @@ impl Unit {
 
     /// Looks for the leaves. `elsewhere` are records that nobody has a place for, and `trials` the number of hashes that
     /// may still be made.
-    pub(super) fn solve(mut self, elsewhere: &[Entry], trials: &mut u64) -> Result<Solved, Self> {
+    pub(super) fn solve(&mut self, elsewhere: &[Entry], trials: &mut u64) -> Option<Solved> {
         let missing = self.end.saturating_sub(self.known.end()).checked_sub(self.slots.len() as u64);
         if !self.can_be_confirmed() || missing.is_none_or(|missing| missing > MAX_HOLES as u64) {
-            return Err(self);
+            return None;
         }
         let holes: Vec<u64> = self.holes().iter().flat_map(|hole| hole.first..=hole.last).collect();
         if !holes.is_empty() && elsewhere.is_empty() {
-            return Err(self);
+            return None;
         }
         let mut leaves: BTreeMap<u64, Vec<Hash>> = BTreeMap::new();
         for (index, entries) in &self.slots {
@@ -156,8 +156,8 @@ impl Unit {
             leaves.insert(*hole, fillers);
         }
         let candidates: Vec<&[Hash]> = leaves.values().map(Vec::as_slice).collect();
-        let Some(hashes) = self.search(&candidates, trials) else { return Err(self) };
-        Ok(self.placed(&hashes, &holes, elsewhere))
+        let hashes = self.search(&candidates, trials)?;
+        Some(self.placed(&hashes, &holes, elsewhere))
     }
 
     /// One hash for each leaf, so that the whole has the known hash.

@@ -1,6 +1,6 @@
 //! A checkpoint whose records are not all in their places: which are, and what became of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::super::finding::{Findings, Span, What};
 use super::super::order;
@@ -25,14 +25,14 @@ impl Log {
         }
         let fillers: Vec<Entry> =
             elsewhere.iter().chain(units.iter().flat_map(Unit::surplus)).cloned().collect();
-        let (mut solved, mut unsolved, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-        for unit in units {
-            match self.solve(unit, &fillers) {
-                Ok(found) => {
+        let (mut solved, mut unsolved, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+        for mut unit in units {
+            match self.solve(&mut unit, &fillers) {
+                Some(found) => {
                     taken.extend(found.placed.iter().map(|placed| placed.entry.order));
                     solved.push(found);
                 }
-                Err(unit) => unsolved.push(unit),
+                None => unsolved.push(unit),
             }
         }
         elsewhere.retain(|entry| !taken.contains(&entry.order));
@@ -65,7 +65,7 @@ impl Log {
         Some(tree)
     }
 
-    pub(super) fn solve(&mut self, unit: Unit, elsewhere: &[Entry]) -> Result<Solved, Unit> {
+    pub(super) fn solve(&mut self, unit: &mut Unit, elsewhere: &[Entry]) -> Option<Solved> {
         let mut trials = self.trials.min(TRIALS_OF_ONE);
         let before = trials;
         let result = unit.solve(elsewhere, &mut trials);

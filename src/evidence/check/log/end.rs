@@ -1,6 +1,6 @@
 //! The end of a log: what damage left open, what no checkpoint covers, and checkpoints that were kept elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::super::finding::{Findings, Span, What};
 use super::super::order;
@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// Records that another log took.
-    pub(in super::super) fn give_up(&mut self, taken: &[u64]) {
+    pub(in super::super) fn give_up(&mut self, taken: &HashSet<u64>) {
         self.strays.retain(|stray| !taken.contains(&stray.order));
         self.waiting.retain(|entry| !taken.contains(&entry.order));
     }
@@ -60,34 +60,29 @@ impl Log {
     }
 
     /// Fills with records from elsewhere what damage left open. Returns which of them it took.
-    pub(in super::super) fn fill(&mut self, strays: &[Entry], findings: &mut Findings) -> Vec<u64> {
-        let mut taken = Vec::new();
-        for mut unit in std::mem::take(&mut self.unsolved) {
-            let mut from_elsewhere = BTreeSet::new();
-            for stray in strays.iter().filter(|stray| !taken.contains(&stray.order)) {
-                if let Some(index) =
-                    stray.index.filter(|index| unit.span().contains(*index) && !unit.has(*index))
-                {
-                    from_elsewhere.insert(stray.order);
-                    unit.add(index, stray.clone());
-                }
+    pub(in super::super) fn fill(&mut self, strays: &[Entry], findings: &mut Findings) -> HashSet<u64> {
+        let mut by_index: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
+        for stray in strays {
+            if let Some(index) = stray.index {
+                by_index.entry(index).or_default().push(stray);
             }
-            match self.solve(unit, strays) {
-                Ok(solved) => {
-                    from_elsewhere.extend(
-                        solved
-                            .placed
-                            .iter()
-                            .map(|placed| placed.entry.order)
-                            .filter(|order| strays.iter().any(|stray| stray.order == *order)),
-                    );
+        }
+        let mut taken = HashSet::new();
+        for mut unit in std::mem::take(&mut self.unsolved) {
+            let Span { first, last } = unit.span();
+            let claims = by_index.range(first..=last).filter(|(index, _)| !unit.has(**index));
+            let claims: Vec<(u64, Entry)> =
+                claims.flat_map(|(index, of)| of.iter().map(|entry| (*index, (*entry).clone()))).collect();
+            for (index, entry) in claims {
+                taken.insert(entry.order);
+                unit.add(index, entry);
+            }
+            match self.solve(&mut unit, strays) {
+                Some(solved) => {
+                    taken.extend(solved.placed.iter().map(|placed| placed.entry.order));
                     self.report_filled(&solved, findings);
-                    taken.extend(from_elsewhere);
                 }
-                Err(unit) => {
-                    taken.extend(from_elsewhere);
-                    self.unsolved.push(unit);
-                }
+                None => self.unsolved.push(unit),
             }
         }
         taken
