@@ -290,3 +290,30 @@ fn serve_with(folder: &Path, old: &str, new: &str) -> Serving {
     std::fs::write(folder.join("relay.yaml"), settings.replace(old, new)).unwrap();
     Serving::start(program(folder, &["serve", "--config", "relay.yaml"]))
 }
+
+/// The relay records, and the commands check, prove and tell, as a reader types them.
+#[test]
+fn the_example_of_evidence_is_checked_proven_and_told() {
+    let readme = readme();
+    let port = shell::free_port();
+    let mut script = shell::preamble();
+    writeln!(script, "export PROOF_MESSENGER_LISTEN=127.0.0.1:{port}").unwrap();
+    for step in shell::steps(section(&readme, "Evidence")) {
+        let commands =
+            step.commands.replace("check --key", &format!("check --relay http://127.0.0.1:{port} --key"));
+        script.push_str(&commands);
+        if commands.trim_end().ends_with('&') {
+            writeln!(script, "listens {port}").unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("bash").arg("-c").arg(&script).current_dir(folder.path()).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", stderr(&output));
+    // The story names who signed what.
+    for said in ["alice", "https://bank.example/transfers/7", "transfers"] {
+        assert!(printed.contains(said), "{said}: {printed}");
+    }
+    let proof = std::fs::read_to_string(folder.path().join("transfer.tlog-proof")).unwrap();
+    assert!(proof.starts_with("c2sp.org/tlog-proof@v1\nextra "), "{proof}");
+}

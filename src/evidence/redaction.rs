@@ -53,8 +53,8 @@ pub fn placeholder(value: &str) -> String {
 /// The base with the values of these components replaced, and the names of those that it has; nothing where it has none.
 #[must_use]
 pub fn redact<'n>(base: &str, names: &'n [Box<str>]) -> Option<(String, Vec<&'n str>)> {
-    let is_in = |name: &&'n Box<str>| lines(base).any(|line| line.name == &***name);
-    let found: Vec<&str> = names.iter().filter(is_in).map(|name| &**name).collect();
+    let is_in = |name: &&'n str| lines(base).any(|line| line.name == *name);
+    let found: Vec<&str> = names.iter().map(|name| &**name).filter(is_in).collect();
     if found.is_empty() {
         return None;
     }
