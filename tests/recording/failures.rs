@@ -29,7 +29,7 @@ async fn a_full_disk_denies_until_there_is_room_again() {
     let mut passed = 0;
     let denied = loop {
         let answer = ask(&mut client, &rates()).await.unwrap();
-        if code(&answer) != "" {
+        if !code(&answer).is_empty() {
             break answer;
         }
         passed += 1;
@@ -90,7 +90,7 @@ async fn a_pipe_that_nobody_reads_fast_enough_denies() {
     let long = Ask::get(&format!("/rates/{}", "x".repeat(4000)));
     let denied = loop {
         let answer = ask(&mut client, &long).await.unwrap();
-        if code(&answer) != "" {
+        if !code(&answer).is_empty() {
             break answer;
         }
     };
