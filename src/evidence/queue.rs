@@ -1,4 +1,4 @@
-//! Between the checks, which wait for their records, and the one thread that writes them.
+//! Between the checks, which wait for their records, and whoever writes them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -42,8 +42,16 @@ pub(super) struct Work {
     pub losses: Option<Losses>,
     /// Checkpoints that came back from witnesses.
     pub cosigned: Vec<Note>,
+    /// A checkpoint is due.
+    pub due: bool,
     /// Nothing comes after this.
     pub last: bool,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.cosigned.is_empty() && !self.due && !self.last
+    }
 }
 
 /// The queue.
@@ -72,11 +80,25 @@ impl Queue {
         }
         waiting.bytes = bytes;
         waiting.work.entries.push(entry);
-        // The thread looks again before it sleeps, so only the first has to wake it.
-        if waiting.work.entries.len() == 1 {
-            self.changed.notify_one();
-        }
         Ok(())
+    }
+
+    /// Wakes the thread, for what waits.
+    pub(super) fn wake(&self) {
+        // Under the lock: between its look at the queue and its sleep the thread would not hear it.
+        let _waiting = self.lock();
+        self.changed.notify_one();
+    }
+
+    /// Asks the thread for a checkpoint.
+    pub(super) fn is_due(&self) {
+        self.lock().work.due = true;
+        self.changed.notify_one();
+    }
+
+    /// What there is to write now.
+    pub(super) fn take_now(&self) -> Work {
+        Self::taken(&mut self.lock())
     }
 
     /// Adds what was answered without a record. It is written with the next one.
@@ -98,19 +120,19 @@ impl Queue {
     }
 
     /// Waits for something to write, or until then.
-    pub(super) fn take(&self, until: Option<Instant>) -> Work {
+    pub(super) fn take(&self, until: Instant) -> Work {
         let mut waiting = self.lock();
-        while waiting.work.entries.is_empty() && waiting.work.cosigned.is_empty() && !waiting.work.last {
-            let Some(until) = until else {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
+        while waiting.work.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             (waiting, _) = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
         }
+        Self::taken(&mut waiting)
+    }
+
+    fn taken(waiting: &mut Waiting) -> Work {
         waiting.bytes = 0;
         let last = waiting.work.last;
         let work = std::mem::take(&mut waiting.work);

@@ -73,6 +73,8 @@ pub enum StartError {
 /// Records decisions in a log. It is closed when it is dropped.
 pub struct Recorder {
     provenance: Arc<Provenance>,
+    durability: Durability,
+    writer: Arc<Mutex<Writer>>,
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -129,6 +131,7 @@ impl Recorder {
             sealed_at: Instant::now(),
             looked_at: Instant::now(),
             failing: false,
+            seals: true,
         };
         let result = writer.write_lines(true, |batch, provenance, now| {
             let hex = set_aside.as_ref().map(|aside| hex(&aside.sha256));
@@ -139,11 +142,13 @@ impl Recorder {
             Ok::<(), WriteError>(())
         });
         result.map_err(|error| StartError::Write(error.to_string()))?;
-        let of_thread = Arc::clone(&queue);
-        let thread =
-            std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run(&of_thread))?;
+        let writer = Arc::new(Mutex::new(writer));
+        let (of_thread, waiting) = (Arc::clone(&writer), Arc::clone(&queue));
+        let thread = std::thread::Builder::new()
+            .name("evidence".into())
+            .spawn(move || Writer::run(&of_thread, &waiting))?;
         let threads = Mutex::new(std::iter::once(thread).chain(publisher).collect());
-        Ok(Started { recorder: Self { provenance, queue, threads }, size, set_aside })
+        Ok(Started { recorder: Self { provenance, durability, writer, queue, threads }, size, set_aside })
     }
 
     /// Records a decision, and returns once the record is as durable as the operator asked for.
@@ -162,6 +167,11 @@ impl Recorder {
         let hash = leaf_hash(&evidence);
         let (done, answer) = oneshot::channel();
         self.queue.push(Entry { evidence, hash, done })?;
+        match self.durability {
+            Durability::Written => Writer::write_here(&self.writer, &self.queue),
+            // The thread waits for the disk, for all that came meanwhile together.
+            Durability::Synced => self.queue.wake(),
+        }
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Unavailable::Closed),

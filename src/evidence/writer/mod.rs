@@ -1,4 +1,4 @@
-//! The thread that writes a log: what waits is written together, sealed when it is time, and then answered.
+//! Writes a log: what waits is written together, sealed when it is time, and then answered.
 
 #[cfg(test)]
 mod tests;
@@ -6,8 +6,8 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Medium, Stream};
@@ -93,33 +93,71 @@ pub(super) struct Writer {
     pub looked_at: Instant,
     /// Whether the last lines could not be written.
     pub failing: bool,
+    /// Whether a checkpoint is written where one is due.
+    pub seals: bool,
+}
+
+/// A panic of another holder leaves the log as it was before its batch.
+fn locked(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {
-    /// Writes until the queue is closed, and seals the end.
-    pub(super) fn run(mut self, queue: &Queue) {
+    /// Writes until the queue is closed, and seals the end. Others may write meanwhile, whenever they get the lock.
+    pub(super) fn run(writer: &Mutex<Self>, queue: &Queue) {
         loop {
-            let due = (self.log.unsealed() > 0).then(|| self.sealed_at + self.pace.interval);
+            let due = locked(writer).due_at();
             let work = queue.take(due);
             let last = work.last;
-            self.write(work, queue);
+            locked(writer).write(work, queue);
             if last {
                 break;
             }
         }
         // The witnesses are asked about the last checkpoint before their threads end.
-        if self.witnesses.take().is_some() {
-            self.write(queue.take(None), queue);
+        let witnesses = locked(writer).witnesses.take();
+        if witnesses.is_some() {
+            drop(witnesses);
+            locked(writer).write(queue.take_now(), queue);
         }
+        // Nothing is published any more: the thread that does may end.
+        locked(writer).outbound = None;
+    }
+
+    /// When the next checkpoint is due: others may write while the thread sleeps, so it looks again after the interval even if
+    /// there is nothing to seal yet.
+    fn due_at(&self) -> Instant {
+        let since = if self.log.unsealed() > 0 { self.sealed_at } else { Instant::now() };
+        since + self.pace.interval
+    }
+
+    /// Writes what waits, in the place of the thread, where nobody else writes: a record that need not reach the disk is
+    /// written sooner than another thread is woken. A checkpoint is left to the thread, since the disk is waited for there.
+    pub(super) fn write_here(writer: &Mutex<Self>, queue: &Queue) {
+        let Ok(mut writer) = writer.try_lock() else {
+            // Whoever writes may have looked at the queue before this record was in it.
+            queue.wake();
+            return;
+        };
+        writer.seals = false;
+        writer.write(queue.take_now(), queue);
+        writer.seals = true;
+        if writer.is_due() {
+            queue.is_due();
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.log.unsealed() >= self.pace.records
     }
 
     /// Writes what waited, and answers. What could not be written is no part of the log.
     fn write(&mut self, work: Work, queue: &Queue) {
-        let Work { entries, losses, cosigned, last } = work;
+        let Work { entries, losses, cosigned, due, last } = work;
         // Whoever waits no longer was told that there is no record.
         let entries: Vec<Entry> = entries.into_iter().filter(|entry| !entry.done.is_closed()).collect();
         let result = self.follow_the_file().and_then(|()| {
-            self.write_lines(last, |batch, provenance, now| {
+            self.write_lines(last || due, |batch, provenance, now| {
                 if let Some(losses) = &losses {
                     let record = Record::Lost(provenance.lost(losses, now)).canonical()?;
                     batch.record(&record, &leaf_hash(&record));
@@ -163,7 +201,7 @@ impl Writer {
         fill(&mut batch, &self.provenance, self.clock.now())?;
         let unsealed = batch.unsealed();
         let due = seal || unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval;
-        let sealed = if unsealed > 0 && due { Some(batch.seal()?) } else { None };
+        let sealed = if unsealed > 0 && due && (seal || self.seals) { Some(batch.seal()?) } else { None };
         if batch.lines().is_empty() {
             return Ok(());
         }

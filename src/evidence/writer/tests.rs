@@ -106,6 +106,7 @@ fn writer(medium: Faulty, durability: Durability) -> Writer {
         sealed_at: Instant::now(),
         looked_at: Instant::now(),
         failing: false,
+        seals: true,
     }
 }
 
@@ -151,7 +152,7 @@ fn run(fails: usize, fault: Fault, durability: Durability) -> usize {
     for batch in 0..5 {
         let names: Vec<String> = (0..3).map(|at| format!("{batch}-{at}")).collect();
         let (entries, answers): (Vec<_>, Vec<_>) = names.iter().map(|name| entry(name)).unzip();
-        let losses = queue.take(Some(Instant::now())).losses;
+        let losses = queue.take_now().losses;
         let lost = losses.is_some();
         writer.write(Work { entries, losses, last: batch == 4, ..Work::default() }, &queue);
         let results: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
