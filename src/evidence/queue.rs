@@ -1,7 +1,7 @@
 //! Between the checks, which wait for their records, and whoever writes them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -11,6 +11,11 @@ use super::note::Note;
 
 /// Records that wait to be written take so many bytes at most. It is what a slow disk costs in memory.
 const CAPACITY: usize = 8 * 1024 * 1024;
+
+/// Where the disk is waited for, so long it is waited for company first, and for so much of it: a wait for the disk costs
+/// as much for one record as for many.
+const GATHERING: Duration = Duration::from_micros(500);
+const COMPANY: usize = 8;
 
 /// Why a decision has no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -119,8 +124,8 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for something to write, or until then.
-    pub(super) fn take(&self, until: Instant) -> Work {
+    /// Waits for something to write, or until then; a little longer for more of it, if that is asked for.
+    pub(super) fn take(&self, until: Instant, gather: bool) -> Work {
         let mut waiting = self.lock();
         while waiting.work.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
@@ -128,6 +133,12 @@ impl Queue {
                 break;
             }
             (waiting, _) = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        let alone = (1..COMPANY).contains(&waiting.work.entries.len()) && !waiting.work.last;
+        if gather && alone {
+            drop(waiting);
+            std::thread::sleep(GATHERING);
+            waiting = self.lock();
         }
         Self::taken(&mut waiting)
     }

@@ -73,7 +73,9 @@ pub enum StartError {
 /// Records decisions in a log. It is closed when it is dropped.
 pub struct Recorder {
     provenance: Arc<Provenance>,
-    durability: Durability,
+    /// Whether whoever makes a record writes it too. A pipe may take no more for as long as it likes, and a disk takes its
+    /// time: the thread waits for those.
+    writes_here: bool,
     writer: Arc<Mutex<Writer>>,
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -142,13 +144,14 @@ impl Recorder {
             Ok::<(), WriteError>(())
         });
         result.map_err(|error| StartError::Write(error.to_string()))?;
+        let writes_here = durability == Durability::Written && writer.sink.file.is_some();
         let writer = Arc::new(Mutex::new(writer));
         let (of_thread, waiting) = (Arc::clone(&writer), Arc::clone(&queue));
         let thread = std::thread::Builder::new()
             .name("evidence".into())
             .spawn(move || Writer::run(&of_thread, &waiting))?;
         let threads = Mutex::new(std::iter::once(thread).chain(publisher).collect());
-        Ok(Started { recorder: Self { provenance, durability, writer, queue, threads }, size, set_aside })
+        Ok(Started { recorder: Self { provenance, writes_here, writer, queue, threads }, size, set_aside })
     }
 
     /// Records a decision, and returns once the record is as durable as the operator asked for.
@@ -167,10 +170,10 @@ impl Recorder {
         let hash = leaf_hash(&evidence);
         let (done, answer) = oneshot::channel();
         self.queue.push(Entry { evidence, hash, done })?;
-        match self.durability {
-            Durability::Written => Writer::write_here(&self.writer, &self.queue),
-            // The thread waits for the disk, for all that came meanwhile together.
-            Durability::Synced => self.queue.wake(),
+        if self.writes_here {
+            Writer::write_here(&self.writer, &self.queue);
+        } else {
+            self.queue.wake();
         }
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(result)) => result,

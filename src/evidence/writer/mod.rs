@@ -106,8 +106,11 @@ impl Writer {
     /// Writes until the queue is closed, and seals the end. Others may write meanwhile, whenever they get the lock.
     pub(super) fn run(writer: &Mutex<Self>, queue: &Queue) {
         loop {
-            let due = locked(writer).due_at();
-            let work = queue.take(due);
+            let (due, gather) = {
+                let writer = locked(writer);
+                (writer.due_at(), writer.durability == Durability::Synced)
+            };
+            let work = queue.take(due, gather);
             let last = work.last;
             locked(writer).write(work, queue);
             if last {
