@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! decided ─▶ recorder ─▶ queue ─▶ writer ─▶ log ─▶ appender     outlet ─▶ file, standard output, witnesses
-//! decision    waits      what     a thread  tree,   the only     checkpoints
-//! to record              waits              lines   fsync
+//! decision    waits      what     all of    tree,   the only     checkpoints
+//! to record              waits    it        lines   fsync
 //! ```
+//!
+//! What others wrote is read by [`stream`] and judged by [`check`].
 
 pub mod appender;
 pub mod check;

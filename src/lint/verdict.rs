@@ -11,6 +11,7 @@ const HEADERS: &[&str] = &[
     "x-proof-policy",
     "x-proof-id",
     "x-proof-code",
+    "x-proof-evidence",
     "x-proof-subject",
     "x-proof-key-id",
     "x-proof-receipt",
