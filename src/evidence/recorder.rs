@@ -168,10 +168,13 @@ impl Recorder {
         let record = Record::Decision(Box::new(self.provenance.decision(decision, request, grounds, at)));
         let evidence = record.canonical().map_err(|_| Unavailable::Failed)?;
         let hash = leaf_hash(&evidence);
-        let (done, answer) = oneshot::channel();
+        let (done, mut answer) = oneshot::channel();
         self.queue.push(Entry { evidence, hash, done })?;
         if self.writes_here {
             Writer::write_here(&self.writer, &self.queue);
+            if let Ok(result) = answer.try_recv() {
+                return result;
+            }
         } else {
             self.queue.wake();
         }
