@@ -4,3 +4,4 @@ mod contents;
 mod crashes;
 mod failures;
 mod files;
+mod witnesses;
