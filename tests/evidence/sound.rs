@@ -33,6 +33,15 @@ fn files_that_go_on_from_each_other_are_one_log() {
     assert_eq!(both.findings, []);
     assert!(both.remarks.iter().all(|remark| remark.what == What::Redacted), "{:?}", both.remarks);
 
+    // The other way round, every older record is out of order.
+    let reversed = check_files(&[("newer", newer.as_bytes()), ("older", older.as_bytes())], settings(), &[]);
+    assert!(reversed.findings.iter().all(|finding| finding.what == What::Moved), "{:#?}", reversed.findings);
+    let mut moved = vec![false; 30];
+    for span in reversed.findings.iter().map(|finding| finding.records.unwrap()) {
+        (span.first..=span.last).for_each(|index| moved[usize::try_from(index).unwrap()] = true);
+    }
+    assert_eq!(moved, [true; 30]);
+
     let newer = check(newer, settings(), &[&log.newest]);
     assert_eq!(newer.findings, []);
     assert_eq!(newer.remarks[0].what, What::BeginsLate);

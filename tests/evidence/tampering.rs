@@ -277,3 +277,17 @@ fn a_byte_of_a_long_log_that_is_another_one_is_located() {
         assert_located(&log.lines, EVERY, before + at, byte, &report);
     });
 }
+
+#[test]
+fn records_that_moved_together_are_one_move() {
+    let (log, every) = (LogWriter::filled(ORIGIN, 60, 20), 21);
+    // The second segment, with its checkpoint, at the end.
+    let mut lines = log.lines;
+    lines[every..].rotate_left(every);
+    let report = check(lines.concat(), lean(), &[]);
+    let moved: Vec<(What, Option<Span>)> =
+        report.findings.iter().map(|finding| (finding.what, finding.records)).collect();
+    // A full subtree of 32 leaves ends within them.
+    let spans = [(20, 31), (32, 39)].map(|(first, last)| (What::Moved, Some(Span { first, last })));
+    assert_eq!(moved, spans, "{:#?}", report.findings);
+}

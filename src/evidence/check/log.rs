@@ -101,7 +101,8 @@ impl Log {
     }
 
     /// A record whose place a checkpoint has sealed already.
-    fn late(&mut self, index: u64, entry: Entry, findings: &mut Findings) {
+    fn late(&mut self, index: u64, mut entry: Entry, findings: &mut Findings) {
+        entry.late = true;
         if self.unsolved.iter().any(|unit| unit.span().contains(index)) {
             self.strays.push(entry);
             return;

@@ -155,6 +155,7 @@ impl Checker {
             computed,
             place: place.clone(),
             order: self.order,
+            late: false,
             suspect,
         };
         if let Some(origin) = log {

@@ -6,7 +6,9 @@ use super::unit::Placed;
 /// Reports the records that stand out of order: as few as explain it. `placed` are in the order of the tree, and those
 /// before them stand at `behind` at the latest. Returns where the last one stands that stayed in order.
 pub(super) fn report_moved(log: &str, behind: u64, placed: &[&Placed], findings: &mut Findings) -> u64 {
-    let orders: Vec<u64> = placed.iter().map(|placed| placed.entry.order).collect();
+    // What stands behind the checkpoint that covers it is out of order, whatever its neighbours are.
+    let order = |placed: &&Placed| if placed.entry.late { 0 } else { placed.entry.order };
+    let orders: Vec<u64> = placed.iter().map(order).collect();
     if orders.is_sorted() && orders.first().is_none_or(|first| *first > behind) {
         return orders.last().copied().unwrap_or(behind);
     }
@@ -18,11 +20,12 @@ pub(super) fn report_moved(log: &str, behind: u64, placed: &[&Placed], findings:
         if stays.get(begin) == Some(&true) {
             continue;
         }
-        // Those that moved together are one move.
+        // Those that moved together, with a checkpoint among them perhaps, are one move.
         let mut last = first;
         while let Some(next) = placed.get(position)
             && stays.get(position) == Some(&false)
-            && (next.index, next.entry.order) == (last.index + 1, last.entry.order + 1)
+            && next.index == last.index + 1
+            && (last.entry.order + 1..=last.entry.order + 2).contains(&next.entry.order)
         {
             last = next;
             position += 1;
@@ -35,7 +38,7 @@ pub(super) fn report_moved(log: &str, behind: u64, placed: &[&Placed], findings:
 }
 
 /// Reports records that stand together at another place than between these two.
-pub(super) fn report(
+fn report(
     log: &str,
     before: Option<&Placed>,
     first: &Placed,
@@ -44,16 +47,18 @@ pub(super) fn report(
     findings: &mut Findings,
 ) {
     let here = &first.entry.place;
-    let (text, place) = match (before, after) {
-        (Some(Placed { index, entry, .. }), _) => (
-            format!("it stands at {here}; its place is after record {index}, at {}", entry.place),
-            &entry.place,
-        ),
-        (None, Some(Placed { index, entry, .. })) => (
-            format!("it stands at {here}; its place is before record {index}, at {}", entry.place),
-            &entry.place,
-        ),
-        (None, None) => (format!("it stands at {here}, behind the checkpoint that covers it"), here),
+    let stands = match first.index == last {
+        true => format!("it stands at {here}"),
+        false => format!("they stand at {here} and behind it"),
+    };
+    let (place, text) = match (before, after) {
+        (Some(Placed { index, entry, .. }), _) => {
+            (&entry.place, format!("{stands}; the place is after record {index}, at {}", entry.place))
+        }
+        (None, Some(Placed { index, entry, .. })) => {
+            (&entry.place, format!("{stands}; the place is before record {index}, at {}", entry.place))
+        }
+        (None, None) => (here, format!("{stands}; the place is before the checkpoint that covers this")),
     };
     let span = Span { first: first.index, last };
     findings.push(What::Moved, Some(log), Some(span), vec![here.clone(), place.clone()], text);

@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) place: Place,
     /// The how manieth value of the input it is.
     pub(super) order: u64,
+    /// Whether it stands behind a checkpoint that covers it.
+    pub(super) late: bool,
     /// Whether something in it is wrong besides.
     pub(super) suspect: bool,
 }

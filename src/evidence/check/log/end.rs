@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::super::finding::{Findings, Span, What};
 use super::super::order;
-use super::super::unit::{Entry, Placed, Solved, Unit};
+use super::super::unit::{Entry, Placed, Unit};
 use super::{Log, Seal};
 
 impl Log {
@@ -80,27 +80,12 @@ impl Log {
             match self.solve(&mut unit, strays) {
                 Some(solved) => {
                     taken.extend(solved.placed.iter().map(|placed| placed.entry.order));
-                    self.report_filled(&solved, findings);
+                    self.report_solved(std::slice::from_ref(&solved), 0, findings);
                 }
                 None => self.unsolved.push(unit),
             }
         }
         taken
-    }
-
-    fn report_filled(&self, solved: &Solved, findings: &mut Findings) {
-        self.report_solved(std::slice::from_ref(solved), 0, findings);
-        // The last record of a piece has nobody behind it to be out of order with.
-        if let (false, Some([before, last])) = (self.any_order, solved.placed.last_chunk::<2>())
-            && last.entry.order > before.entry.order + 1
-            && self.strays.iter().any(|stray| stray.order == last.entry.order)
-        {
-            order::report(&self.origin, Some(before), last, last.index, None, findings);
-        } else if let (false, [only]) = (self.any_order, solved.placed.as_slice())
-            && self.strays.iter().any(|stray| stray.order == only.entry.order)
-        {
-            order::report(&self.origin, None, only, only.index, None, findings);
-        }
     }
 
     /// What is left: missing, not confirmed, without a place, not sealed yet.
@@ -138,9 +123,11 @@ impl Log {
             let (place, text) = match before {
                 Some(place) => (
                     place,
-                    format!("it stood behind this line; the checkpoint at {} covers it", unit.sealed_at()),
+                    format!("a gap behind this line, which the checkpoint at {} covers", unit.sealed_at()),
                 ),
-                None => (unit.sealed_at().clone(), "this checkpoint covers it".to_owned()),
+                None => {
+                    (unit.sealed_at().clone(), "a gap before this checkpoint, which covers it".to_owned())
+                }
             };
             let places = vec![place];
             findings.push(What::Missing, log, Some(*hole), places, text);
@@ -231,7 +218,7 @@ impl Log {
                 continue;
             }
             if index > next {
-                let text = "they stood before this line".to_owned();
+                let text = "a gap before this line".to_owned();
                 let hole = Some(Span::until(next, index));
                 findings.push(What::Missing, log, hole, vec![entry.place.clone()], text);
             }
