@@ -24,33 +24,19 @@ pub trait Medium: Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
-impl Medium for Box<dyn Medium> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (**self).write(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        (**self).sync()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        (**self).cut(length)
-    }
-}
-
 /// Appends to a medium.
-pub struct Appender<M> {
-    medium: M,
+pub struct Appender {
+    medium: Box<dyn Medium>,
     /// What stands before this was written whole.
     length: u64,
     /// Bytes of an append that failed may stand behind it.
     torn: bool,
 }
 
-impl<M: Medium> Appender<M> {
+impl Appender {
     /// `length` is that of the medium.
-    pub const fn new(medium: M, length: u64) -> Self {
-        Self { medium, length, torn: false }
+    pub fn new(medium: impl Medium + 'static, length: u64) -> Self {
+        Self { medium: Box::new(medium), length, torn: false }
     }
 
     /// Writes all of the bytes, and brings them to the disk where that is asked for.

@@ -7,8 +7,8 @@ use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
 use super::record::{self, Kind, Outcome, Text};
 use super::redaction::redact;
-use crate::crypto::{Algorithm, PublicKey};
-use crate::keys::Key;
+use crate::crypto::PublicKey;
+use crate::keys::{Key, kty_and_crv};
 use crate::policy::Place;
 use crate::relay::{Decision, Observation, Verdict};
 use crate::request::Request;
@@ -92,9 +92,7 @@ impl Provenance {
             version: VERSION.into(),
         }
     }
-}
 
-impl Provenance {
     /// The record of a relay that begins to write, by these trust-store files.
     #[must_use]
     pub fn start<'a>(
@@ -237,10 +235,7 @@ fn key(key: &Key) -> record::Key<'_> {
 
 fn jwk(key: &PublicKey) -> record::Jwk<'static> {
     let (x, y) = key.coordinates();
-    let (kty, crv) = match key.algorithm() {
-        Algorithm::Ed25519 => ("OKP", "Ed25519"),
-        Algorithm::EcdsaP256Sha256 => ("EC", "P-256"),
-    };
+    let (kty, crv) = kty_and_crv(key.algorithm());
     let coordinate = |bytes: [u8; 32]| Base64UrlUnpadded::encode_string(&bytes).into();
     record::Jwk { crv: crv.into(), kty: kty.into(), x: coordinate(x), y: y.map(coordinate) }
 }

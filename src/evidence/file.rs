@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::line::{CheckpointLine, Line, Range, RecordLine};
 use super::merkle::{CompactRange, Hash, consistency_proof, leaf_hash};
 use super::note::{Note, VerifierKey};
-use crate::crypto::sha256;
+use crate::crypto::{hex, sha256};
 
 /// A checkpoint that the relay wrote begins so.
 const CHECKPOINT: &[u8] = b"{\"checkpoint\":";
@@ -50,7 +50,8 @@ pub struct Opened {
 pub struct SetAside {
     pub to: PathBuf,
     pub bytes: u64,
-    pub sha256: [u8; 32],
+    /// In hexadecimal.
+    pub sha256: String,
 }
 
 /// Opens the file for appending, and makes it where there is none. The lock ends with the file.
@@ -255,5 +256,5 @@ fn set_aside(file: &mut File, path: &Path) -> io::Result<Option<SetAside>> {
     aside.sync_all()?;
     file.set_len(begin)?;
     file.sync_all()?;
-    Ok(Some(SetAside { to, bytes: torn.len() as u64, sha256: sha256(&torn) }))
+    Ok(Some(SetAside { to, bytes: torn.len() as u64, sha256: hex(&sha256(&torn)) }))
 }

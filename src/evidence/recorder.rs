@@ -21,8 +21,7 @@ use super::note::Signer;
 use super::outlet::{self, Open, Outlets};
 use super::queue::{Entry, Queue, Unavailable};
 use super::record::{self, Record};
-use super::writer::{Durability, Pace, Sink, WriteError, Writer};
-use crate::crypto::hex;
+use super::writer::{Durability, Pace, Seal, Sink, WriteError, Writer};
 use crate::relay::Decision;
 use crate::request::Request;
 use crate::timestamp::{Clock, Timestamp};
@@ -133,12 +132,11 @@ impl Recorder {
             sealed_at: Instant::now(),
             looked_at: Instant::now(),
             failing: false,
-            seals: true,
         };
-        let result = writer.write_lines(true, |batch, provenance, now| {
-            let hex = set_aside.as_ref().map(|aside| hex(&aside.sha256));
-            let aside = set_aside.as_ref().zip(hex.as_deref());
-            let aside = aside.map(|(aside, hex)| record::SetAside { bytes: aside.bytes, sha256: hex.into() });
+        let result = writer.write_lines(Seal::Now, |batch, provenance, now| {
+            let aside = set_aside
+                .as_ref()
+                .map(|aside| record::SetAside { bytes: aside.bytes, sha256: (&*aside.sha256).into() });
             let record = Record::Start(provenance.start(&keys, aside, now)).canonical()?;
             batch.record(&record, &leaf_hash(&record));
             Ok::<(), WriteError>(())

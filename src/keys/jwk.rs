@@ -191,14 +191,19 @@ impl<'t> Visitor<'t> for MembersVisitor {
     }
 }
 
+/// The members `kty` and `crv` of a key for this algorithm (RFC 7518 §6.2.1, RFC 8037 §2).
+pub(crate) const fn kty_and_crv(algorithm: Algorithm) -> (&'static str, &'static str) {
+    match algorithm {
+        Algorithm::Ed25519 => ("OKP", "Ed25519"),
+        Algorithm::EcdsaP256Sha256 => ("EC", "P-256"),
+    }
+}
+
 /// The members of a public JWK that make up the key.
 #[must_use]
 pub fn public_jwk(key: &PublicKey) -> Map<String, Value> {
     let (x, y) = key.coordinates();
-    let (kty, crv) = match key.algorithm() {
-        Algorithm::Ed25519 => ("OKP", "Ed25519"),
-        Algorithm::EcdsaP256Sha256 => ("EC", "P-256"),
-    };
+    let (kty, crv) = kty_and_crv(key.algorithm());
     let mut jwk = Map::new();
     jwk.insert("kty".into(), json!(kty));
     jwk.insert("crv".into(), json!(crv));

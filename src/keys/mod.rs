@@ -7,6 +7,7 @@ pub mod store;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use jwk::kty_and_crv;
 pub use jwk::{
     JwkError, PrivateJwk, PublicJwk, Purpose, parse_jwk_set, parse_private_jwk, parse_private_jwk_for,
     parse_public_jwk_for, public_jwk, thumbprint,

@@ -162,14 +162,13 @@ pub fn verify_noting<'a>(
     let mut proofs = Vec::with_capacity(candidates.len());
     for (proof, Entry { key, person }, created) in candidates {
         let base = signature_base(&proof, message, limits)?;
-        let outcome = check_signature(&proof, key, &base);
-        let base_hash = sha256(base.as_bytes());
+        let base_hash = check_signature(&proof, key, &base).map(|()| sha256(base.as_bytes()));
         if let Some(checked) = &mut checked {
             let (label, signature) = (proof.label().into(), proof.signature().into());
-            let (key, verified) = (Arc::clone(key), outcome.is_ok());
+            let (key, verified) = (Arc::clone(key), base_hash.is_ok());
             checked.push(CheckedSignature { label, base, signature, key, verified });
         }
-        outcome?;
+        let base_hash = base_hash?;
         let (key, person) = (Arc::clone(key), *person);
         proofs.push(VerifiedProof { proof, key, person, base_hash, created });
     }

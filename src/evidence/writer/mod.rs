@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::appender::{Appender, Medium, Stream};
+use super::appender::{Appender, Stream};
 use super::decided::Provenance;
 use super::file;
 use super::line::checkpoint_line;
@@ -46,7 +46,7 @@ pub struct Pace {
 
 /// Where the lines go.
 pub(super) struct Sink {
-    pub appender: Appender<Box<dyn Medium>>,
+    pub appender: Appender,
     /// The file, where it is one of the relay's own, and where it was.
     pub file: Option<(File, PathBuf)>,
 }
@@ -69,12 +69,11 @@ pub(super) enum WriteError {
 impl Sink {
     /// A file that is as long as that.
     pub(super) fn file(file: File, path: PathBuf, length: u64) -> io::Result<Self> {
-        let medium: Box<dyn Medium> = Box::new(file.try_clone()?);
-        Ok(Self { appender: Appender::new(medium, length), file: Some((file, path)) })
+        Ok(Self { appender: Appender::new(file.try_clone()?, length), file: Some((file, path)) })
     }
 
     pub(super) fn stream(stream: Stream) -> Self {
-        Self { appender: Appender::new(Box::new(stream), 0), file: None }
+        Self { appender: Appender::new(stream, 0), file: None }
     }
 }
 
@@ -93,8 +92,15 @@ pub(super) struct Writer {
     pub looked_at: Instant,
     /// Whether the last lines could not be written.
     pub failing: bool,
-    /// Whether a checkpoint is written where one is due.
-    pub seals: bool,
+}
+
+/// Whether a checkpoint is written with the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seal {
+    Now,
+    WhenDue,
+    /// Another will, who can wait for the disk.
+    Later,
 }
 
 /// A panic of another holder leaves the log as it was before its batch.
@@ -112,7 +118,8 @@ impl Writer {
             };
             let work = queue.take(due, gather);
             let last = work.last;
-            locked(writer).write(work, queue);
+            let seal = if last || work.due { Seal::Now } else { Seal::WhenDue };
+            locked(writer).write(work, seal, queue);
             if last {
                 break;
             }
@@ -121,7 +128,7 @@ impl Writer {
         let witnesses = locked(writer).witnesses.take();
         if witnesses.is_some() {
             drop(witnesses);
-            locked(writer).write(queue.take_now(), queue);
+            locked(writer).write(queue.take_now(), Seal::WhenDue, queue);
         }
         // Nothing is published any more: the thread that does may end.
         locked(writer).outbound = None;
@@ -142,25 +149,19 @@ impl Writer {
             queue.wake();
             return;
         };
-        writer.seals = false;
-        writer.write(queue.take_now(), queue);
-        writer.seals = true;
-        if writer.is_due() {
+        writer.write(queue.take_now(), Seal::Later, queue);
+        if writer.log.unsealed() >= writer.pace.records {
             queue.is_due();
         }
     }
 
-    fn is_due(&self) -> bool {
-        self.log.unsealed() >= self.pace.records
-    }
-
     /// Writes what waited, and answers. What could not be written is no part of the log.
-    fn write(&mut self, work: Work, queue: &Queue) {
-        let Work { entries, losses, cosigned, due, last } = work;
+    fn write(&mut self, work: Work, seal: Seal, queue: &Queue) {
+        let Work { entries, losses, cosigned, .. } = work;
         // Whoever waits no longer was told that there is no record.
         let entries: Vec<Entry> = entries.into_iter().filter(|entry| !entry.done.is_closed()).collect();
         let result = self.follow_the_file().and_then(|()| {
-            self.write_lines(last || due, |batch, provenance, now| {
+            self.write_lines(seal, |batch, provenance, now| {
                 if let Some(losses) = &losses {
                     let record = Record::Lost(provenance.lost(losses, now)).canonical()?;
                     batch.record(&record, &leaf_hash(&record));
@@ -197,14 +198,18 @@ impl Writer {
     /// Writes one batch, with a checkpoint where one is due.
     pub(super) fn write_lines(
         &mut self,
-        seal: bool,
+        seal: Seal,
         fill: impl FnOnce(&mut Batch<'_>, &Provenance, crate::timestamp::Timestamp) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         let mut batch = self.log.batch();
         fill(&mut batch, &self.provenance, self.clock.now())?;
         let unsealed = batch.unsealed();
-        let due = seal || unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval;
-        let sealed = if unsealed > 0 && due && (seal || self.seals) { Some(batch.seal()?) } else { None };
+        let due = match seal {
+            Seal::Now => true,
+            Seal::WhenDue => unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval,
+            Seal::Later => false,
+        };
+        let sealed = if unsealed > 0 && due { Some(batch.seal()?) } else { None };
         if batch.lines().is_empty() {
             return Ok(());
         }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::crypto::{Algorithm, PrivateKey};
+use crate::evidence::appender::Medium;
 use crate::evidence::decided::Losses;
 use crate::evidence::line::{Line, RecordLine};
 use crate::evidence::merkle::CompactRange;
@@ -93,7 +94,6 @@ fn writer(medium: Faulty, durability: Durability) -> Writer {
         config: "0".repeat(64).into(),
         redact: Vec::new(),
     };
-    let medium: Box<dyn Medium> = Box::new(medium);
     Writer {
         log: Log::new(signer, NAME.into(), CompactRange::starting_at(0), 0),
         sink: Sink { appender: Appender::new(medium, 0), file: None },
@@ -106,7 +106,6 @@ fn writer(medium: Faulty, durability: Durability) -> Writer {
         sealed_at: Instant::now(),
         looked_at: Instant::now(),
         failing: false,
-        seals: true,
     }
 }
 
@@ -154,7 +153,8 @@ fn run(fails: usize, fault: Fault, durability: Durability) -> usize {
         let (entries, answers): (Vec<_>, Vec<_>) = names.iter().map(|name| entry(name)).unzip();
         let losses = queue.take_now().losses;
         let lost = losses.is_some();
-        writer.write(Work { entries, losses, last: batch == 4, ..Work::default() }, &queue);
+        let seal = if batch == 4 { Seal::Now } else { Seal::WhenDue };
+        writer.write(Work { entries, losses, ..Work::default() }, seal, &queue);
         let results: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
         if results.iter().all(Result::is_ok) {
             expected.extend(lost.then(|| "lost".to_owned()));

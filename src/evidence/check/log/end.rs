@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::super::finding::{Findings, Span, What};
+use super::super::finding::{Findings, Place, Span, What};
 use super::super::order;
 use super::super::unit::{Entry, Placed, Unit};
 use super::{Log, Seal};
@@ -175,16 +175,13 @@ impl Log {
     fn report_waiting(&mut self, findings: &mut Findings) {
         let log = self.origin.clone();
         let log = Some(log.as_str());
+        let no_index = |findings: &mut Findings, place: Place| {
+            findings.push(What::IndexChanged, log, None, vec![place], "there is no index beside it");
+        };
         let mut waiting = std::mem::take(&mut self.waiting);
         let Some(last) = waiting.iter().filter_map(|entry| entry.index).max() else {
             for entry in waiting {
-                findings.push(
-                    What::IndexChanged,
-                    log,
-                    None,
-                    vec![entry.place],
-                    "there is no index beside it",
-                );
+                no_index(findings, entry.place);
             }
             return;
         };
@@ -198,13 +195,7 @@ impl Log {
         let mut next = self.sealed;
         for entry in waiting {
             let Some(index) = entry.index else {
-                findings.push(
-                    What::IndexChanged,
-                    log,
-                    None,
-                    vec![entry.place],
-                    "there is no index beside it",
-                );
+                no_index(findings, entry.place);
                 continue;
             };
             let span = Some(Span::of(index));
