@@ -77,6 +77,7 @@ pub mod observed;
 pub mod receipt;
 
 pub mod relay;
+pub mod rules;
 
 pub mod denial;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! The way of a request, from what the proxy showed to the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -11,24 +11,22 @@ use crate::denial::{Code, Denial};
 use crate::evidence::Unavailable;
 use crate::evidence::decided::Grounds;
 use crate::evidence::recorder::Recorder;
-use crate::keys::{Directory, Key};
-use crate::limits::Limits;
+use crate::keys::Key;
+use crate::keys::store::TrustStore;
 use crate::observed::Observed;
 use crate::policy::{Challenge, Evidence, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
 use crate::receipt::Receipts;
 use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
+use crate::rules::Rules;
 use crate::timestamp::{Clock, Timestamp};
-use crate::verify::{self, FieldTypes};
+use crate::verify;
 
 /// What the relay decides by.
 pub struct Relay {
-    pub policies: Policies,
-    pub keys: Directory,
+    rules: RwLock<Arc<Rules>>,
     pub guard: Guard,
-    pub limits: Limits,
-    pub field_types: FieldTypes,
     pub clock: Arc<dyn Clock>,
     /// Who is let in to be checked at all. A place is taken before any work is queued.
     pub admission: Admission,
@@ -118,26 +116,52 @@ impl Relay {
     /// A relay by this configuration, with these keys. `store` remembers used proofs for as long as any of the policies
     /// would accept them.
     #[must_use]
-    pub fn new(config: Config, keys: Directory, store: Arc<dyn ReplayStore>, clock: Arc<dyn Clock>) -> Self {
-        let longest = config.policies.longest_acceptance();
+    pub fn new(
+        mut config: Config,
+        keys: impl Into<TrustStore>,
+        store: Arc<dyn ReplayStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let acceptance = config.policies.acceptance();
         Self {
-            policies: config.policies,
-            keys,
-            guard: Guard::new(config.enforcement_point, store, longest),
-            limits: config.limits,
-            field_types: config.field_types,
+            guard: Guard::new(std::mem::take(&mut config.enforcement_point), store, acceptance),
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
             observed: Observed::default(),
             evidence: None,
             receipts: None,
+            rules: RwLock::new(Arc::new(Rules::new(config, keys.into()))),
         }
     }
 
-    /// Decides about a request, or about the reason why it could not even be read.
+    /// What decisions are made by now.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Decides by these rules from now on. The log tells of them first, where it can.
+    pub async fn replace(&self, rules: Rules) {
+        let now = self.clock.now();
+        if let Some(evidence) = &self.evidence
+            && let Err(error) = evidence.begin(&rules, now).await
+        {
+            // A key that was taken out of the trust store must not go on working because a disk is full.
+            tracing::error!(%error, "the change of the rules is not recorded");
+        }
+        self.guard.remember(rules.policies.acceptance(), now);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// Decides by these rules about a request, or about the reason why it could not even be read.
     ///
     /// Whatever the outcome, it is recorded before it is answered.
-    pub async fn check(&self, request: Result<Request<'_>, Denial>, place: Option<Place>) -> Decision {
+    pub async fn check(
+        &self,
+        rules: &Rules,
+        request: Result<Request<'_>, Denial>,
+        place: Option<Place>,
+    ) -> Decision {
         let started = self.clock.now();
         let id = id_at(started);
         let (decision, grounds) = match &request {
@@ -146,10 +170,10 @@ impl Relay {
                 let denial = Denial::new(Code::Overloaded, "try again later");
                 (Decision::denied(id, denial), Grounds::default())
             }
-            Ok(request) => self.decide(id, request).await,
+            Ok(request) => self.decide(rules, id, request).await,
         };
-        let mut decision = self.record(decision, request.as_ref().ok(), &grounds).await;
-        decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(&decision, request));
+        let mut decision = self.record(rules, decision, request.as_ref().ok(), &grounds).await;
+        decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(rules, &decision, request));
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
     }
@@ -158,19 +182,19 @@ impl Relay {
     ///
     /// A policy that only observes decides where none below it enforces: whatever it would say, what an older policy
     /// protects stays protected.
-    async fn decide(&self, id: Uuid, request: &Request<'_>) -> (Decision, Grounds) {
+    async fn decide(&self, rules: &Rules, id: Uuid, request: &Request<'_>) -> (Decision, Grounds) {
         let facts = match Facts::of(request) {
             Ok(facts) => facts,
             Err(denial) => return (Decision::denied(id, denial), Grounds::default()),
         };
         let mut observing: Option<(&Policy, Result<Permit, Denial>, Grounds)> = None;
         let mut left_out = Vec::new();
-        for policy in self.policies.matching(facts.target(), request.route_policy) {
+        for policy in rules.policies.matching(facts.target(), request.route_policy) {
             if observing.is_some() && policy.mode == Mode::Observe {
                 continue;
             }
             let mut grounds = Grounds::default();
-            let permit = match self.permit(&facts, policy, &mut grounds) {
+            let permit = match self.permit(rules, &facts, policy, &mut grounds) {
                 Ok(Some(permit)) => Ok(permit),
                 Ok(None) => {
                     left_out.push(&*policy.name);
@@ -210,17 +234,18 @@ impl Relay {
     /// Record, then answer. What cannot be recorded does not pass, unless its policy says so.
     async fn record(
         &self,
+        rules: &Rules,
         mut decision: Decision,
         request: Option<&Request<'_>>,
         grounds: &Grounds,
     ) -> Decision {
         let Some(evidence) = &self.evidence else { return decision };
         let now = self.clock.now();
-        let Err(unavailable) = evidence.record(&decision, request, grounds, now).await else {
+        let Err(unavailable) = evidence.record(&decision, request, grounds, &rules.digest, now).await else {
             return decision;
         };
         let passes = !matches!(decision.verdict, Verdict::Denied { .. });
-        let policy = decision.policy.as_deref().and_then(|name| self.policies.named(name));
+        let policy = decision.policy.as_deref().and_then(|name| rules.policies.named(name));
         let best_effort = policy.is_some_and(|policy| policy.evidence == Evidence::BestEffort);
         if passes && best_effort {
             decision.unrecorded = Some(unavailable);
@@ -229,7 +254,7 @@ impl Relay {
                 .with_particulars(unavailable.to_string());
             decision.verdict = Verdict::Denied { denial, challenge: None };
         }
-        evidence.lose(decision.unrecorded.is_some(), now);
+        evidence.lose(decision.unrecorded.is_some(), Arc::clone(&rules.digest), now);
         decision
     }
 
@@ -242,12 +267,13 @@ impl Relay {
     /// the policy's condition is false.
     fn permit(
         &self,
+        rules: &Rules,
         facts: &Facts<'_>,
         policy: &Policy,
         grounds: &mut Grounds,
     ) -> Result<Option<Permit>, Denial> {
         let request = facts.request();
-        if !policy.applies(facts, None, &self.limits)? {
+        if !policy.applies(facts, None, &rules.limits)? {
             return Ok(None);
         }
         grounds.condition_held =
@@ -257,12 +283,12 @@ impl Relay {
             return Ok(Some(Permit::Unsigned(policy.open(request)?)));
         };
         let fields = ProofFields::of(&request.fields);
-        let message = policy.message(request, &self.field_types);
+        let message = policy.message(request, &rules.field_types);
         let now = self.clock.now();
         let noted = self.evidence.is_some().then_some(&mut grounds.checked);
         let verified =
-            verify::verify_noting(&fields, &message, requirement, &self.keys, &self.limits, now, noted)?;
-        if !policy.applies(facts, Some(&verified), &self.limits)? {
+            verify::verify_noting(&fields, &message, requirement, &rules.keys, &rules.limits, now, noted)?;
+        if !policy.applies(facts, Some(&verified), &rules.limits)? {
             return Ok(None);
         }
         grounds.condition_held = policy.condition.is_some();
@@ -286,11 +312,11 @@ impl Relay {
 
 impl Relay {
     /// The receipt of a decision: nothing but a claimed proof gets one.
-    fn receipt(&self, decision: &Decision, request: &Request<'_>) -> Option<String> {
+    fn receipt(&self, rules: &Rules, decision: &Decision, request: &Request<'_>) -> Option<String> {
         let Verdict::Allowed(Grant::Verified(unused)) = &decision.verdict else { return None };
         let (receipts, name) = (self.receipts.as_ref()?, decision.policy.as_deref()?);
-        let policy = self.policies.named(name)?;
-        let message = policy.message(request, &self.field_types);
+        let policy = rules.policies.named(name)?;
+        let message = policy.message(request, &rules.field_types);
         receipts.write(policy.receipt_for()?, decision.id, name, &message, unused, self.clock.now())
     }
 }

@@ -6,6 +6,7 @@ const PURE: &[&str] = &[
     "request.rs",
     "structured_field.rs",
     "limits.rs",
+    "rules.rs",
     "denial.rs",
     "crypto.rs",
     "signer.rs",

@@ -45,10 +45,10 @@ fn service() -> &'static Service {
         let config = Config::parse(POLICIES, "fuzz", std::path::Path::new("")).expect("valid policies");
         let keys = parse_jwk_set(KEYS.as_bytes()).expect("a JWK Set").into_iter();
         let keys = Directory::new(keys.map(|key| key.expect("a key"))).expect("each id once");
-        let (denials, store) = (config.denials, Arc::new(MemoryStore::new(config.replay_capacity)));
+        let store = Arc::new(MemoryStore::new(config.replay_capacity));
         let relay = Relay::new(config, keys, store, Arc::new(Still));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Service { service: AuthorizationService::new(Arc::new(relay), denials), runtime }
+        Service { service: AuthorizationService::new(Arc::new(relay)), runtime }
     })
 }
 

@@ -14,6 +14,7 @@ use crate::denial::{Code, Denial};
 use crate::envoy::RecordedCheck;
 use crate::explain::{Asked, Story, Text, explain, newest_created};
 use crate::keys::store;
+use crate::limits::Limits;
 use crate::relay::Relay;
 use crate::replay::{Guard, MemoryStore};
 use crate::request::Request;
@@ -106,14 +107,16 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     };
     let label = args.signature.label.clone();
     let Taken { check, bytes, source, notes, time } = Taken::of(&args)?;
-    let mut request = check.read(&relay)?;
+    let limits = relay.rules().limits;
+    let mut request = check.read(&limits)?;
     if let Ok(request) = &mut request {
         args.proxy.add_to(request);
     }
     let (at, why_then) = match (args.at, time) {
         (Some(At::Time(at)), _) => (at, "as given with --at"),
         (Some(At::Signed), _) => {
-            let newest = request.as_ref().ok().and_then(|request| newest_created(request, &relay));
+            let newest =
+                request.as_ref().ok().and_then(|request| newest_created(request, &relay.rules().limits));
             match newest {
                 Some(newest) => (newest, "when the newest proof was created"),
                 None => (now, "now, since no proof says when it was created"),
@@ -127,9 +130,9 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
         None
     } else {
         let place = relay.admission.admit(bytes);
-        let decision = runtime.block_on(relay.check(request.clone(), place));
+        let decision = runtime.block_on(relay.check(&relay.rules(), request.clone(), place));
         // What that claimed was claimed at another time.
-        relay.guard = Guard::new("explain", no_claims(), relay.policies.longest_acceptance());
+        relay.guard = Guard::new("explain", no_claims(), relay.rules().policies.acceptance());
         decision.code()
     };
     relay.clock = Arc::new(Still(at));
@@ -174,10 +177,10 @@ enum Check {
 }
 
 impl Check {
-    fn read(&self, relay: &Relay) -> Result<Result<Request<'_>, Denial>, Failure> {
+    fn read(&self, limits: &Limits) -> Result<Result<Request<'_>, Denial>, Failure> {
         match self {
-            Self::Described(check) => check.read(&relay.limits).map_err(Failure::usage),
-            Self::Recorded(recorded) => recorded.request(&relay.limits),
+            Self::Described(check) => check.read(limits).map_err(Failure::usage),
+            Self::Recorded(recorded) => recorded.request(limits),
         }
     }
 }

@@ -62,6 +62,7 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     for remark in server.remarks() {
         tracing::warn!(%remark, "configuration");
     }
+    let rules = relay.rules();
     if relay.evidence.is_none() {
         tracing::warn!("decisions leave no evidence: the configuration has no `evidence`");
     }
@@ -69,12 +70,12 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         address = %server.address(),
         admin = server.admin_address().map(tracing::field::display),
         receipt_key = relay.receipts.as_ref().map(Receipts::key_id),
-        keys = relay.keys.len(),
-        policies = relay.policies.len(),
+        keys = rules.keys.len(),
+        policies = rules.policies.len(),
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    if relay.policies.is_empty() {
+    if rules.policies.is_empty() {
         let advice =
             if configured { "add policies to the configuration file" } else { "start with --config FILE" };
         tracing::warn!(

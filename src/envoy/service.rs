@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
-use super::{Denials, body_bytes, read_request, write_response};
+use super::{body_bytes, read_request, write_response};
 use crate::admission::Place;
 use crate::relay::Relay;
 
@@ -14,22 +14,22 @@ use crate::relay::Relay;
 #[derive(Clone)]
 pub struct AuthorizationService {
     relay: Arc<Relay>,
-    denials: Denials,
 }
 
 impl AuthorizationService {
     #[must_use]
-    pub fn new(relay: Arc<Relay>, denials: Denials) -> Self {
-        Self { relay, denials }
+    pub fn new(relay: Arc<Relay>) -> Self {
+        Self { relay }
     }
 
     async fn answer(&self, check: CheckRequest, place: Option<Place>) -> Result<CheckResponse, Status> {
-        let request = read_request(&check, &self.relay.limits)
+        let rules = self.relay.rules();
+        let request = read_request(&check, &rules.limits)
             .map_err(|not_http| Status::invalid_argument(not_http.to_string()))?;
         let inbound: Vec<&str> =
             request.as_ref().map(|request| request.fields.names().collect()).unwrap_or_default();
-        let decision = self.relay.check(request, place).await;
-        Ok(write_response(&decision, &inbound, self.denials))
+        let decision = self.relay.check(&rules, request, place).await;
+        Ok(write_response(&decision, &inbound, rules.denials))
     }
 }
 

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
@@ -12,6 +13,7 @@ use crate::keys::{Key, kty_and_crv};
 use crate::policy::Place;
 use crate::relay::{Decision, Observation, Verdict};
 use crate::request::Request;
+use crate::rules::Rules;
 use crate::timestamp::Timestamp;
 use crate::verify::CheckedSignature;
 
@@ -41,8 +43,6 @@ pub struct Provenance {
     pub log: Box<str>,
     /// Which relay.
     pub instance: Box<str>,
-    /// SHA-256 of the configuration file, in hexadecimal.
-    pub config: Box<str>,
     /// Components whose values are not kept.
     pub redact: Vec<Box<str>>,
 }
@@ -51,13 +51,14 @@ pub struct Provenance {
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Provenance {
-    /// The record of a decision that was made at that time.
+    /// The record of a decision that was made at that time, under the configuration with this digest.
     #[must_use]
     pub fn decision<'a>(
         &'a self,
         decision: &'a Decision,
         request: Option<&'a Request<'_>>,
         grounds: &'a Grounds,
+        config: &'a str,
         at: Timestamp,
     ) -> record::Decision<'a> {
         let (outcome, denial) = match &decision.verdict {
@@ -75,7 +76,7 @@ impl Provenance {
             },
             code: denial.map(|denial| denial.code.as_str().into()),
             condition: grounds.condition_held.then_some(record::Condition::Held),
-            config: (&*self.config).into(),
+            config: config.into(),
             decision: outcome,
             detail: denial.map(|denial| (&*denial.detail).into()),
             id: decision.id.to_string().into(),
@@ -93,18 +94,18 @@ impl Provenance {
         }
     }
 
-    /// The record of a relay that begins to write, by these trust-store files.
+    /// The record of a relay that begins to decide by these rules.
     #[must_use]
     pub fn start<'a>(
         &'a self,
-        keys: &'a [Box<str>],
+        rules: &'a Rules,
         set_aside: Option<record::SetAside<'a>>,
         at: Timestamp,
     ) -> record::Start<'a> {
         record::Start {
-            config: (&*self.config).into(),
+            config: (&*rules.digest).into(),
             instance: (&*self.instance).into(),
-            keys: keys.iter().map(|digest| (&**digest).into()).collect(),
+            keys: rules.key_digests.iter().map(|digest| (&**digest).into()).collect(),
             log: (&*self.log).into(),
             set_aside,
             time: rfc3339(at).into(),
@@ -115,10 +116,10 @@ impl Provenance {
 
     /// The record of decisions that have none.
     #[must_use]
-    pub fn lost(&self, losses: &Losses, at: Timestamp) -> record::Lost<'_> {
+    pub fn lost<'a>(&'a self, losses: &'a Losses, at: Timestamp) -> record::Lost<'a> {
         record::Lost {
             allowed: losses.allowed,
-            config: (&*self.config).into(),
+            config: (&*losses.config).into(),
             denied: losses.denied,
             instance: (&*self.instance).into(),
             log: (&*self.log).into(),
@@ -132,22 +133,24 @@ impl Provenance {
 }
 
 /// Decisions that were answered without a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Losses {
     pub allowed: u64,
     pub denied: u64,
     pub since: Timestamp,
     pub until: Timestamp,
+    /// SHA-256 of the configuration that the last of them was made under, in hexadecimal.
+    pub config: Arc<str>,
 }
 
 impl Losses {
     /// One decision.
     #[must_use]
-    pub fn one(allowed: bool, at: Timestamp) -> Self {
-        Self { allowed: u64::from(allowed), denied: u64::from(!allowed), since: at, until: at }
+    pub fn one(allowed: bool, config: Arc<str>, at: Timestamp) -> Self {
+        Self { allowed: u64::from(allowed), denied: u64::from(!allowed), since: at, until: at, config }
     }
 
-    /// Both together.
+    /// Both together; the other came later.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -155,6 +158,7 @@ impl Losses {
             denied: self.denied.saturating_add(other.denied),
             since: self.since.min(other.since),
             until: self.until.max(other.until),
+            config: other.config,
         }
     }
 }

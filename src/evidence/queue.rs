@@ -109,7 +109,10 @@ impl Queue {
     /// Adds what was answered without a record. It is written with the next one.
     pub(super) fn lose(&self, losses: Losses) {
         let known = &mut self.lock().work.losses;
-        *known = Some(known.map_or(losses, |known| known.and(losses)));
+        *known = Some(match known.take() {
+            Some(known) => known.and(losses),
+            None => losses,
+        });
     }
 
     /// Adds a checkpoint that came back from a witness.

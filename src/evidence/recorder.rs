@@ -24,6 +24,7 @@ use super::record::{self, Record};
 use super::writer::{Durability, Pace, Seal, Sink, WriteError, Writer};
 use crate::relay::Decision;
 use crate::request::Request;
+use crate::rules::Rules;
 use crate::timestamp::{Clock, Timestamp};
 
 /// So long an answer waits for its record. Envoy's own patience is shorter where it is configured as shipped.
@@ -44,10 +45,6 @@ pub struct Setup {
     pub pace: Pace,
     /// Which relay writes.
     pub instance: Box<str>,
-    /// SHA-256 of the configuration file, in hexadecimal.
-    pub config: Box<str>,
-    /// SHA-256 of each trust-store file, in hexadecimal.
-    pub keys: Vec<Box<str>>,
     /// Components whose values are not kept.
     pub redact: Vec<Box<str>>,
     /// Where checkpoints go besides.
@@ -94,8 +91,8 @@ impl Recorder {
     ///
     /// # Errors
     /// When the log cannot be gone on with, or not be written.
-    pub fn start(setup: Setup, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
-        let Setup { target, signer, durability, pace, instance, config, keys, redact, outlets } = setup;
+    pub fn start(setup: Setup, rules: &Rules, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
+        let Setup { target, signer, durability, pace, instance, redact, outlets } = setup;
         let name = signer.verifier().name();
         let (origin, opened) = match &target {
             Target::File(path) => {
@@ -115,7 +112,7 @@ impl Recorder {
             _ => (Sink::stream(Stream::new(stdout()?)), CompactRange::starting_at(0), 0),
         };
         let size = tree.end();
-        let provenance = Provenance { log: (&*origin).into(), instance, config, redact };
+        let provenance = Provenance { log: (&*origin).into(), instance, redact };
         let provenance = Arc::new(provenance);
         let queue = Arc::new(Queue::default());
         let file = sink.file.as_ref().map(|(_, path)| path.as_path());
@@ -137,7 +134,7 @@ impl Recorder {
             let aside = set_aside
                 .as_ref()
                 .map(|aside| record::SetAside { bytes: aside.bytes, sha256: (&*aside.sha256).into() });
-            let record = Record::Start(provenance.start(&keys, aside, now)).canonical()?;
+            let record = Record::Start(provenance.start(rules, aside, now)).canonical()?;
             batch.record(&record, &leaf_hash(&record));
             Ok::<(), WriteError>(())
         });
@@ -152,7 +149,7 @@ impl Recorder {
         Ok(Started { recorder: Self { provenance, writes_here, writer, queue, threads }, size, set_aside })
     }
 
-    /// Records a decision, and returns once the record is as durable as the operator asked for.
+    /// Records a decision that was made under the configuration with this digest, and returns once the record is as durable as the operator asked for.
     ///
     /// # Errors
     /// When it is not recorded. In the one case of [`Unavailable::Slow`] it may be found in the log later.
@@ -161,9 +158,22 @@ impl Recorder {
         decision: &Decision,
         request: Option<&Request<'_>>,
         grounds: &Grounds,
+        config: &str,
         at: Timestamp,
     ) -> Result<(), Unavailable> {
-        let record = Record::Decision(Box::new(self.provenance.decision(decision, request, grounds, at)));
+        let record = self.provenance.decision(decision, request, grounds, config, at);
+        self.write(Record::Decision(Box::new(record))).await
+    }
+
+    /// Records that from now on decisions are made by these rules.
+    ///
+    /// # Errors
+    /// As for a decision.
+    pub async fn begin(&self, rules: &Rules, at: Timestamp) -> Result<(), Unavailable> {
+        self.write(Record::Start(self.provenance.start(rules, None, at))).await
+    }
+
+    async fn write(&self, record: Record<'_>) -> Result<(), Unavailable> {
         let evidence = record.canonical().map_err(|_| Unavailable::Failed)?;
         let hash = leaf_hash(&evidence);
         let (done, mut answer) = oneshot::channel();
@@ -184,8 +194,8 @@ impl Recorder {
     }
 
     /// Counts a decision that was answered without a record: the log will say so.
-    pub fn lose(&self, allowed: bool, at: Timestamp) {
-        self.queue.lose(Losses::one(allowed, at));
+    pub fn lose(&self, allowed: bool, config: Arc<str>, at: Timestamp) {
+        self.queue.lose(Losses::one(allowed, config, at));
     }
 
     /// Writes what waits and seals the log. Decisions after this cannot be recorded.

@@ -2,7 +2,7 @@
 
 use super::mistakes::{self, Parts};
 use super::{Difference, FirstDifference, Mistake};
-use crate::relay::Relay;
+use crate::rules::Rules;
 use crate::verify::Message;
 use crate::verify::examination::{Examination, Examined};
 
@@ -12,7 +12,7 @@ const SECRET: &[&str] = &["authorization", "proxy-authorization", "cookie", "set
 /// Compares the client's base with that of the proof of that label; without a label, with the one whose parameters it
 /// has, or else the first. Nothing where no proof can be compared.
 pub(super) fn tell(
-    relay: &Relay,
+    rules: &Rules,
     message: &Message<'_>,
     examined: &[Examination<'_>],
     client: &[u8],
@@ -40,7 +40,7 @@ pub(super) fn tell(
         Some(without) if verifies(client) != Some(true) => without,
         _ => client,
     };
-    let parts = Parts::of(&examined.proof, message, base, relay);
+    let parts = Parts::of(&examined.proof, message, base, rules);
     let first = first(base.as_bytes(), client);
     let signature_verifies = verifies(client);
     let mistakes = if first.is_none() {

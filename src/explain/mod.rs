@@ -15,6 +15,7 @@ mod terms;
 mod text;
 
 use crate::denial::{Denial, quoted};
+use crate::limits::Limits;
 use crate::policy::{Facts, Policy, Terms};
 use crate::printable::{printable, printable_lines};
 use crate::proof::ProofFields;
@@ -45,17 +46,17 @@ pub struct Asked<'a> {
 
 /// The newest `created` among the proofs of a request.
 #[must_use]
-pub fn newest_created(request: &Request<'_>, relay: &Relay) -> Option<Timestamp> {
+pub fn newest_created(request: &Request<'_>, limits: &Limits) -> Option<Timestamp> {
     let fields = ProofFields::of(&request.fields);
-    let claims = fields.claims(&relay.limits).ok()?;
+    let claims = fields.claims(limits).ok()?;
     let created = claims.into_iter().filter_map(|claim| claim.proof().ok()?.parameters().created);
     created.max().and_then(|seconds| u64::try_from(seconds).ok()).map(Timestamp::from_unix_seconds)
 }
 
 /// Decides, and tells why. The clock of the relay should stand still, and its replay store be empty.
 pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
-    let now = relay.clock.now();
-    let decision = relay.check(asked.request.clone(), relay.admission.admit(asked.bytes)).await;
+    let (now, rules) = (relay.clock.now(), relay.rules());
+    let decision = relay.check(&rules, asked.request.clone(), relay.admission.admit(asked.bytes)).await;
     let mut story = Story {
         request: RequestStory { source: asked.source, notes: asked.notes, ..RequestStory::default() },
         time: Time {
@@ -65,7 +66,7 @@ pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
             is_signed: asked
                 .request
                 .as_ref()
-                .is_ok_and(|request| newest_created(request, relay) == Some(now)),
+                .is_ok_and(|request| newest_created(request, &rules.limits) == Some(now)),
             code_now: None,
         },
         policies: Vec::new(),
@@ -89,8 +90,8 @@ pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
             return story;
         }
     };
-    let deciding = decision.policy.as_deref().and_then(|name| relay.policies.named(name));
-    story.policies = policies::tried(relay, &facts, &decision);
+    let deciding = decision.policy.as_deref().and_then(|name| rules.policies.named(name));
+    story.policies = policies::tried(&rules, &facts, &decision);
     let Some(policy) = deciding else { return story };
     story.asks = policies::asks(policy);
     let upgrade = if request.upgrade { "the policy lets it pass" } else { "it is none" };
@@ -99,7 +100,7 @@ pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
         Terms::Open => {
             story.checks.push(protected(policy, request, |_| false));
         }
-        Terms::Proof { .. } => proofs::tell(relay, policy, &facts, now, asked.client_base, &mut story),
+        Terms::Proof { .. } => proofs::tell(&rules, policy, &facts, now, asked.client_base, &mut story),
     }
     story
 }

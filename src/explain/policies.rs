@@ -2,20 +2,21 @@
 
 use super::{MismatchStory, Tried, TriedOutcome, counted, printable, printable_line, printable_lines};
 use crate::policy::{Facts, Mismatch, Mode, Policy, ProtectBy, Submitter, Target, Terms};
-use crate::relay::{Decision, Observation, Relay};
+use crate::relay::{Decision, Observation};
+use crate::rules::Rules;
 use crate::verify::{BodyRule, QueryRule, Requirement};
 
 /// Every policy up to the one that decided; all of them where none did.
-pub(super) fn tried(relay: &Relay, facts: &Facts<'_>, decision: &Decision) -> Vec<Tried> {
+pub(super) fn tried(rules: &Rules, facts: &Facts<'_>, decision: &Decision) -> Vec<Tried> {
     let route = facts.request().route_policy;
     let mut tried = Vec::new();
     // The first policy that observes is asked, and no other that does.
     let mut asked: Option<&str> = None;
     // A route that names a policy leaves no other choice.
-    let policies = relay.policies.iter().filter(|policy| route.is_none_or(|route| *policy.name == *route));
+    let policies = rules.policies.iter().filter(|policy| route.is_none_or(|route| *policy.name == *route));
     for policy in policies {
         let decides = decision.policy.as_ref() == Some(&policy.name);
-        let mut story = one(relay, facts, policy, decides);
+        let mut story = one(rules, facts, policy, decides);
         let observation = decision.observed.as_ref().filter(|observed| observed.policy == policy.name);
         match (asked, observation) {
             _ if decides || policy.mode != Mode::Observe || story.outcome == TriedOutcome::NotMatching => {}
@@ -39,7 +40,7 @@ pub(super) fn tried(relay: &Relay, facts: &Facts<'_>, decision: &Decision) -> Ve
     tried
 }
 
-fn one(relay: &Relay, facts: &Facts<'_>, policy: &Policy, decides: bool) -> Tried {
+fn one(rules: &Rules, facts: &Facts<'_>, policy: &Policy, decides: bool) -> Tried {
     let target = facts.target();
     let mut story = Tried {
         name: printable(&policy.name),
@@ -69,7 +70,7 @@ fn one(relay: &Relay, facts: &Facts<'_>, policy: &Policy, decides: bool) -> Trie
         story.outcome = TriedOutcome::NotMatching;
         return story;
     }
-    match policy.applies(facts, None, &relay.limits) {
+    match policy.applies(facts, None, &rules.limits) {
         Err(denial) => {
             story.outcome = TriedOutcome::ConditionFailed;
             story.problem = Some(match &*denial.particulars {

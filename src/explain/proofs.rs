@@ -11,8 +11,8 @@ use crate::crypto::{sha256, sha512};
 use crate::keys::Key;
 use crate::policy::{Facts, Policy};
 use crate::proof::ProofFields;
-use crate::relay::Relay;
 use crate::request::Request;
+use crate::rules::Rules;
 use crate::structured_field::{self, BareItem, Item, MAX_MEMBERS, Member};
 use crate::timestamp::Timestamp;
 use crate::verify::examination::{Examination, Examined, examine, examine_body};
@@ -20,7 +20,7 @@ use crate::verify::{Message, Requirement, verify};
 
 /// Adds everything about the proofs to the story.
 pub(super) fn tell(
-    relay: &Relay,
+    rules: &Rules,
     policy: &Policy,
     facts: &Facts<'_>,
     now: Timestamp,
@@ -30,8 +30,8 @@ pub(super) fn tell(
     let Some(requirement) = policy.requirement() else { return };
     let request = facts.request();
     let fields = ProofFields::of(&request.fields);
-    let message = policy.message(request, &relay.field_types);
-    let (keys, limits) = (&relay.keys, &relay.limits);
+    let message = policy.message(request, &rules.field_types);
+    let (keys, limits) = (&rules.keys, &rules.limits);
     let examined = match examine(&fields, &message, requirement, keys, limits, now) {
         Ok(examined) => examined,
         Err(denial) => {
@@ -51,12 +51,12 @@ pub(super) fn tell(
     for examination in &examined {
         let mut told = proof(examination, requirement, now);
         if let Ok(examined) = &examination.proof {
-            told.mistake = mistake(relay, &message, examined, &told);
+            told.mistake = mistake(rules, &message, examined, &told);
         }
         story.proofs.push(told);
     }
     story.digest = Some(digest(&message, requirement));
-    let (checks, approvals) = terms::tell(relay, policy, facts, verified.as_ref(), now, &mut story.proofs);
+    let (checks, approvals) = terms::tell(rules, policy, facts, verified.as_ref(), now, &mut story.proofs);
     story.checks.extend(checks);
     story.approvals = approvals;
     // As far as it is known: a field that is not covered by every proof that counts.
@@ -68,7 +68,7 @@ pub(super) fn tell(
     };
     story.checks.push(protected(policy, request, covers));
     if let Some((base, label)) = client_base {
-        story.base_difference = difference::tell(relay, &message, &examined, base, label);
+        story.base_difference = difference::tell(rules, &message, &examined, base, label);
     }
     let from_base = story.base_difference.iter().flat_map(|difference| &difference.mistakes);
     let of_proofs =
@@ -216,7 +216,7 @@ fn ages(examined: &Examined<'_>, requirement: &Requirement, now: Timestamp) -> S
 }
 
 fn mistake(
-    relay: &Relay,
+    rules: &Rules,
     message: &Message<'_>,
     examined: &Examined<'_>,
     story: &ProofStory,
@@ -226,8 +226,8 @@ fn mistake(
     if story.verifies == Some(true) {
         return None;
     }
-    let parts = Parts::of(&examined.proof, message, base, relay);
-    mistakes::of_signature(&parts, examined.key.as_deref(), &relay.keys, examined.proof.signature())
+    let parts = Parts::of(&examined.proof, message, base, rules);
+    mistakes::of_signature(&parts, examined.key.as_deref(), &rules.keys, examined.proof.signature())
 }
 
 fn digest(message: &Message<'_>, requirement: &Requirement) -> Digest {

@@ -3,13 +3,13 @@
 use super::{ApprovalsStory, Check, Outcome, PlaceStory, ProofStory, printable, printable_line};
 use crate::denial::Denial;
 use crate::policy::{Facts, Policy, Submitter, Terms};
-use crate::relay::Relay;
+use crate::rules::Rules;
 use crate::timestamp::Timestamp;
 use crate::verify::Verified;
 
 /// What the policy says of the proofs together.
 pub(super) fn tell(
-    relay: &Relay,
+    rules: &Rules,
     policy: &Policy,
     facts: &Facts<'_>,
     verified: Result<&Verified<'_>, &Denial>,
@@ -29,7 +29,7 @@ pub(super) fn tell(
         return (checks, None);
     };
     if let Some(condition) = policy.condition.as_ref().filter(|condition| condition.reads().signers) {
-        let holds = policy.applies(facts, Some(verified), &relay.limits);
+        let holds = policy.applies(facts, Some(verified), &rules.limits);
         checks.push(Check::of(
             "condition",
             &holds,

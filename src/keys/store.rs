@@ -20,6 +20,12 @@ pub struct TrustStore {
     pub digests: Vec<Box<str>>,
 }
 
+impl From<Directory> for TrustStore {
+    fn from(keys: Directory) -> Self {
+        Self { keys, digests: Vec::new() }
+    }
+}
+
 /// Loads every file that the patterns name into one directory.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::index::Index;
 use super::{Match, Policy, Target};
 use crate::denial::{Code, Denial, quoted};
-use crate::verify::Requirement;
+use crate::verify::{Acceptance, Requirement};
 
 /// Every policy, in order.
 #[derive(Debug, Default)]
@@ -46,11 +46,11 @@ impl Policies {
         self.by_name.get(name).and_then(|at| self.policies.get(*at))
     }
 
-    /// For how many seconds after `created` a proof is accepted somewhere.
+    /// For how long a proof is accepted somewhere.
     #[must_use]
-    pub fn longest_acceptance(&self) -> i64 {
-        let accepted = |policy: &Policy| policy.requirement().map(Requirement::longest_acceptance);
-        self.policies.iter().filter_map(accepted).max().unwrap_or_default()
+    pub fn acceptance(&self) -> Acceptance {
+        let accepted = self.policies.iter().filter_map(Policy::requirement).map(Requirement::acceptance);
+        accepted.reduce(Acceptance::or).unwrap_or_default()
     }
 
     /// The policies that match, in order: of these the first decides whose condition holds. A route that names a policy

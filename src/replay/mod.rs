@@ -1,17 +1,20 @@
 //! Was the proof used before? A claim on it is made once, by whoever comes first.
 
+mod memories;
 mod memory;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use memories::Memories;
 pub use memory::MemoryStore;
 
 use crate::crypto::sha256;
 use crate::denial::{Code, Denial};
 use crate::policy::{Permitted, SpentProof};
 use crate::timestamp::Timestamp;
+use crate::verify::Acceptance;
 
 /// Envoy may ask twice about one request within so many seconds, and both count as once.
 const REPEAT_SECONDS: i64 = 5;
@@ -89,23 +92,34 @@ impl Unused {
 /// Asks the store, under the name of one enforcement point.
 pub struct Guard {
     enforcement_point: Box<str>,
-    longest: i64,
+    memories: RwLock<Memories>,
     store: Arc<dyn ReplayStore>,
 }
 
 impl Guard {
     /// A guard for the enforcement point of that name: a gateway and a sidecar may both check one request.
     ///
-    /// `longest` is for how many seconds after `created` the most patient policy accepts a proof. A proof is remembered
-    /// for that long whichever policy let it through, since it might be sent again to the other.
-    pub fn new(enforcement_point: impl Into<Box<str>>, store: Arc<dyn ReplayStore>, longest: i64) -> Self {
-        Self { enforcement_point: enforcement_point.into(), longest, store }
+    /// `acceptance` is that of the most patient policy. A proof is remembered for that long whichever policy let it
+    /// through, since it might be sent again to the other.
+    pub fn new(
+        enforcement_point: impl Into<Box<str>>,
+        store: Arc<dyn ReplayStore>,
+        acceptance: Acceptance,
+    ) -> Self {
+        let memories = RwLock::new(Memories::new(acceptance));
+        Self { enforcement_point: enforcement_point.into(), memories, store }
+    }
+
+    /// From now on policies accept proofs for so long. What was used before is remembered no longer than it was going to
+    /// be, so proofs from before are not accepted for longer either.
+    pub fn remember(&self, acceptance: Acceptance, now: Timestamp) {
+        self.memories.write().unwrap_or_else(PoisonError::into_inner).extend(acceptance, now.unix_seconds());
     }
 
     /// Claims every proof of a permitted request. A request that is denied before this may be sent again.
     ///
     /// # Errors
-    /// `replayed`, and `replay-store-unavailable` when the store cannot say: then nothing passes, and Envoy is told of
+    /// `replayed`; `proof-too-old` where the proof may have been used and forgotten; and `replay-store-unavailable` when the store cannot say: then nothing passes, and Envoy is told of
     /// an error.
     pub async fn claim(
         &self,
@@ -115,7 +129,7 @@ impl Guard {
     ) -> Result<Unused, Denial> {
         let mut claims: Vec<Claim> = Vec::with_capacity(permitted.proofs().len());
         for proof in permitted.proofs() {
-            let claim = self.claim_of(proof, stream_id);
+            let claim = self.claim_of(proof, stream_id, now)?;
             // One signature under two labels is one use.
             if !claims.iter().any(|known| known.id == claim.id) {
                 claims.push(claim);
@@ -131,16 +145,21 @@ impl Guard {
         }
     }
 
-    fn claim_of(&self, proof: &SpentProof, stream_id: &str) -> Claim {
+    fn claim_of(&self, proof: &SpentProof, stream_id: &str, now: Timestamp) -> Result<Claim, Denial> {
+        let memories = self.memories.read().unwrap_or_else(PoisonError::into_inner);
+        if !memories.reach(proof.created, now.unix_seconds()) {
+            return Err(Denial::new(Code::ProofTooOld, "the proof is too old: sign the request again")
+                .with_particulars("it may have been used before max_age was raised, and forgotten"));
+        }
         let (kind, value) = match &proof.nonce {
             Some(nonce) => (b"nonce".as_slice(), nonce.as_bytes()),
             None => (b"base".as_slice(), proof.base_hash.as_slice()),
         };
         let id = hash(&[self.enforcement_point.as_bytes(), proof.key.id.as_bytes(), kind, value]);
         let attempt = (!stream_id.is_empty()).then(|| hash(&[&proof.base_hash, stream_id.as_bytes()]));
-        let longest = proof.created.saturating_add(self.longest);
+        let longest = proof.created.saturating_add(memories.longest());
         let replayable_until = proof.expires.map_or(longest, |expires| longest.min(expires));
-        Claim { id, attempt, keep_until: replayable_until.saturating_add(SET_BACK_SECONDS) }
+        Ok(Claim { id, attempt, keep_until: replayable_until.saturating_add(SET_BACK_SECONDS) })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::evidence::recorder::{Recorder, Setup, StartError, Started};
 use crate::evidence::witness::{Witness, WitnessSettingsError};
 use crate::keys::Purpose;
 use crate::keys::private::{self, KeyFileError};
+use crate::rules::Rules;
 use crate::timestamp::Clock;
 
 /// Why decisions cannot be recorded.
@@ -28,11 +29,10 @@ pub enum EvidenceError {
     Log(#[from] StartError),
 }
 
-/// Loads the key and begins the log, under this configuration and these trust-store files.
+/// Loads the key and begins the log, under these rules.
 pub(super) fn start(
     settings: EvidenceSettings,
-    config: Box<str>,
-    keys: Vec<Box<str>>,
+    rules: &Rules,
     clock: Arc<dyn Clock>,
 ) -> Result<Recorder, EvidenceError> {
     let EvidenceSettings { key_file, target, durability, pace, redact, instance, .. } = settings;
@@ -44,8 +44,8 @@ pub(super) fn start(
     let outlets =
         Outlets { file: settings.checkpoint_file, stdout: settings.checkpoint_stdout, witnesses: witnesses? };
     let to = target.to_string();
-    let setup = Setup { target, signer, durability, pace, instance, config, keys, redact, outlets };
-    let Started { recorder, size, set_aside } = Recorder::start(setup, clock)?;
+    let setup = Setup { target, signer, durability, pace, instance, redact, outlets };
+    let Started { recorder, size, set_aside } = Recorder::start(setup, rules, clock)?;
     if let Some(aside) = set_aside {
         tracing::warn!(
             bytes = aside.bytes,

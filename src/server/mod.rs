@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, on_keys, on_publishing};
-use crate::envoy::{AuthorizationService, Denials, FILE_DESCRIPTOR_SET};
-use crate::keys::store::{self, StoreError, TrustStore};
+use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
+use crate::keys::store::{self, StoreError};
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
@@ -44,7 +44,6 @@ pub struct Server {
     address: SocketAddr,
     admin: Option<Admin>,
     relay: Arc<Relay>,
-    denials: Denials,
     remarks: Vec<String>,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
     message_bytes: usize,
@@ -63,7 +62,7 @@ impl Server {
     /// # Errors
     /// When the keys cannot be used, and when a port is taken.
     pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let TrustStore { keys, digests } = store::load(&config.key_files)?;
+        let trust_store = store::load(&config.key_files)?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let (listener, address) = listen(config.listen).await?;
         let admin = match config.admin {
@@ -71,19 +70,20 @@ impl Server {
             None => None,
         };
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
-        let denials = config.denials;
         let on_policies = config.remarks.iter().map(ToString::to_string);
-        let remarks =
-            on_policies.chain(on_keys(&config.policies, &keys)).chain(on_publishing(&config)).collect();
+        let remarks = on_policies
+            .chain(on_keys(&config.policies, &trust_store.keys))
+            .chain(on_publishing(&config))
+            .collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));
-        let (evidence, digest) = (config.evidence.take(), std::mem::take(&mut config.digest));
-        let mut relay = Relay::new(config, keys, store, Arc::clone(&clock));
+        let evidence = config.evidence.take();
+        let mut relay = Relay::new(config, trust_store, store, Arc::clone(&clock));
         relay.receipts = receipts;
         // Last, so that nothing else keeps the relay from starting once its log says that it did.
         relay.evidence =
-            evidence.map(|settings| evidence::start(settings, digest, digests, clock)).transpose()?;
+            evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
         let relay = Arc::new(relay);
-        Ok(Self { listener, address, admin, relay, denials, remarks, message_bytes })
+        Ok(Self { listener, address, admin, relay, remarks, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -120,7 +120,7 @@ impl Server {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (stop, stopping) = watch::channel(());
         let admin_routes = admin::routes(self.relay.receipts.as_ref());
-        let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay, self.denials))
+        let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay))
             .max_decoding_message_size(self.message_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<AuthorizationServer<AuthorizationService>>().await;

@@ -26,7 +26,7 @@ pub(super) fn check(
             format!("created lies {ahead} s in the future: at most {clock_skew} s are allowed{hint}");
         return Err(Denial::new(Code::ProofFromFuture, detail));
     }
-    if now > created.saturating_add(requirement.longest_acceptance()) {
+    if now > created.saturating_add(requirement.acceptance().after) {
         return Err(too_old(created, now, max_age));
     }
     // `expires` is the signer's own last word: no skew is added to it, and it never makes a proof last longer.

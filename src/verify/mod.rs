@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use base::signature_base;
 pub use field_types::{FieldType, FieldTypes};
 pub use message::{Message, Response};
-pub use requirement::{BodyRule, QueryRule, Requirement};
+pub use requirement::{Acceptance, BodyRule, QueryRule, Requirement};
 
 use crate::crypto::sha256;
 use crate::denial::{Code, Denial, quoted};

@@ -63,10 +63,27 @@ pub enum QueryRule {
     Free,
 }
 
+/// For how long proofs are accepted, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acceptance {
+    /// After `created`: `max_age` and `clock_skew` together.
+    pub after: i64,
+    /// Before `created`: `clock_skew`.
+    pub before: i64,
+}
+
+impl Acceptance {
+    /// What either of them accepts.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { after: self.after.max(other.after), before: self.before.max(other.before) }
+    }
+}
+
 impl Requirement {
-    /// For how many seconds after `created` a proof is accepted.
-    pub(crate) fn longest_acceptance(&self) -> i64 {
-        self.max_age.saturating_add(self.clock_skew)
+    /// For how long a proof is accepted.
+    pub(crate) fn acceptance(&self) -> Acceptance {
+        Acceptance { after: self.max_age.saturating_add(self.clock_skew), before: self.clock_skew }
     }
 
     /// The body whose digest must be checked, or nothing where no digest has to hold.

@@ -43,7 +43,7 @@ fn relay(settings: &str, signers: &[&Signer]) -> Relay {
 /// The story of a check; with the base that the client printed, where there is one.
 fn story_of(relay: &Relay, check: &CheckRequest, base: Option<&[u8]>) -> Story {
     let asked = Asked {
-        request: read_request(check, &relay.limits).unwrap(),
+        request: read_request(check, &relay.rules().limits).unwrap(),
         bytes: body_bytes(check),
         source: "a test".to_owned(),
         notes: Vec::new(),

@@ -33,9 +33,8 @@ impl Service {
         let keys = parse_jwk_set(trust_store(signers).to_string().as_bytes()).unwrap();
         let keys: Result<Vec<_>, _> = keys.into_iter().collect();
         config.in_flight = in_flight;
-        let denials = config.denials;
         let relay = relay::Relay::new(config, Directory::new(keys.unwrap()).unwrap(), store, clock);
-        Self(AuthorizationService::new(Arc::new(relay), denials))
+        Self(AuthorizationService::new(Arc::new(relay)))
     }
 
     pub async fn respond(&self, check: impl Into<CheckRequest>) -> Result<CheckResponse, tonic::Status> {

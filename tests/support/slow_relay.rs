@@ -46,9 +46,8 @@ impl SlowRelay {
             claimed: Notify::new(),
         });
         let keys = Directory::new(keys.into_iter().map(Result::unwrap)).unwrap();
-        let denials = config.denials;
         let relay = Relay::new(config, keys, store.clone(), Arc::new(SystemClock));
-        Self { service: AuthorizationService::new(Arc::new(relay), denials), store }
+        Self { service: AuthorizationService::new(Arc::new(relay)), store }
     }
 }
 

@@ -88,12 +88,7 @@ impl Medium for Faulty {
 fn writer(medium: Faulty, durability: Durability) -> Writer {
     let key = PrivateKey::from_bytes(Algorithm::Ed25519, &[7; 32]).unwrap();
     let signer = Signer::new(NAME, key).unwrap();
-    let provenance = Provenance {
-        log: NAME.into(),
-        instance: "here".into(),
-        config: "0".repeat(64).into(),
-        redact: Vec::new(),
-    };
+    let provenance = Provenance { log: NAME.into(), instance: "here".into(), redact: Vec::new() };
     Writer {
         log: Log::new(signer, NAME.into(), CompactRange::starting_at(0), 0),
         sink: Sink { appender: Appender::new(medium, 0), file: None },
@@ -163,7 +158,7 @@ fn run(fails: usize, fault: Fault, durability: Durability) -> usize {
             // All or nothing.
             assert!(results.iter().all(|result| *result == Err(Unavailable::Failed)), "{results:?}");
             failed += 1;
-            queue.lose(Losses::one(false, Timestamp::from_unix_seconds(1)));
+            queue.lose(Losses::one(false, "0".repeat(64).into(), Timestamp::from_unix_seconds(1)));
         }
     }
     // What failed last may still stand there: it is cut off before the next bytes, or set aside at the next start.

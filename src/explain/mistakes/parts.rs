@@ -2,8 +2,8 @@
 
 use crate::crypto::Algorithm;
 use crate::proof::{Name, Proof};
-use crate::relay::Relay;
 use crate::request::{Request, trimmed};
+use crate::rules::Rules;
 use crate::verify::Message;
 
 /// One line of a signature base.
@@ -38,7 +38,7 @@ impl<'a> Parts<'a> {
         proof: &Proof<'a>,
         message: &Message<'a>,
         base: &str,
-        relay: &Relay,
+        rules: &Rules,
     ) -> Self {
         let names: Vec<Name<'a>> =
             proof.components().iter().map(|component| component.name().clone()).collect();
@@ -60,14 +60,14 @@ impl<'a> Parts<'a> {
         let request = message.request();
         let external =
             |policy: &crate::policy::Policy| policy.external.authority.as_deref().map(str::to_owned);
-        let key = proof.parameters().keyid.as_deref().and_then(|id| relay.keys.find(id));
+        let key = proof.parameters().keyid.as_deref().and_then(|id| rules.keys.find(id));
         Self {
             label: proof.label(),
             request,
             params: pieces(rest),
             scheme: message.scheme().to_owned(),
             authority: message.authority().to_owned(),
-            authorities: relay.policies.iter().filter_map(external).collect(),
+            authorities: rules.policies.iter().filter_map(external).collect(),
             raw_params: raw_params(proof.label(), request),
             algorithm: key.map(|entry| entry.key.public.algorithm()),
             lines,
