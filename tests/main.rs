@@ -19,5 +19,6 @@ mod readme;
 mod receipts;
 mod recorded;
 mod recording;
+mod reloading;
 mod support;
 mod witnesses;

@@ -97,7 +97,7 @@ impl Clock for Still {
 
 pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     let config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
-    let keys = store::load(&config.key_files).map_err(Failure::usage)?.keys;
+    let keys = store::load(&config.key_files).map_err(Failure::usage)?;
     let now = SystemClock.now();
     let mut relay = Relay::new(config, keys, no_claims(), Arc::new(Still(now)));
 

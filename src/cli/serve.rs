@@ -55,6 +55,7 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
         StartError::Evidence(EvidenceError::Log(_))
         | StartError::Listen { .. }
+        | StartError::Signals(_)
         | StartError::Reflection(_) => Failure::failed(error),
         StartError::Keys(_) | StartError::Receipts(_) | StartError::Evidence(_) => Failure::usage(error),
     })?;

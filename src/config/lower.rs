@@ -61,6 +61,8 @@ impl file::ConfigFile {
             },
             field_types: FieldTypes::default().with(field_types),
             log: self.log,
+            path: None,
+            fixed: serde_json::Map::default(),
             digest: Box::default(),
             remarks: Vec::new(),
         })

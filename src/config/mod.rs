@@ -58,10 +58,23 @@ pub struct Config {
     pub denials: Denials,
     pub field_types: FieldTypes,
     pub log: file::Log,
+    /// The file that this was read from, if it was one.
+    pub path: Option<PathBuf>,
+    /// What was written of the settings that hold for as long as the relay runs.
+    pub fixed: serde_json::Map<String, serde_json::Value>,
     /// SHA-256 of the text that this was read from, in hexadecimal.
     pub digest: Box<str>,
     /// What is allowed, and perhaps not meant.
     pub remarks: Vec<Problem>,
+}
+
+/// The members that a running relay takes a new version of. Any other needs a restart.
+const RELOADED: &[&str] = &["keys", "policies", "denials", "structured_fields"];
+
+fn fixed(document: &Document) -> serde_json::Map<String, serde_json::Value> {
+    let mut fixed = document.value.as_object().cloned().unwrap_or_default();
+    fixed.retain(|name, _| !RELOADED.contains(&&**name));
+    fixed
 }
 
 /// Where decisions are recorded, and how.
@@ -127,7 +140,8 @@ impl Config {
         let name = path.display().to_string();
         let text = fs::read_to_string(path)
             .map_err(|error| Problems::new(&name, vec![Problem::everywhere(error.to_string())]))?;
-        Self::parse(&text, &name, path.parent().unwrap_or(Path::new("")))
+        let config = Self::parse(&text, &name, path.parent().unwrap_or(Path::new("")))?;
+        Ok(Self { path: Some(path.to_owned()), ..config })
     }
 
     /// Reads a text. `name` stands before each problem, `folder` before each relative path.
@@ -144,6 +158,7 @@ impl Config {
         }
         let file: file::ConfigFile = document.typed().map_err(|problem| refused(vec![problem]))?;
         let mut config = file.lower(folder).map_err(|problem| refused(vec![problem]))?;
+        config.fixed = fixed(&document);
         config.digest = hex(&sha256(text.as_bytes())).into();
         config.remarks = advice::on_policies(&document, &config.policies);
         config.remarks.extend(advice::on_receipts(&document, &config));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Directory, Key, parse_jwk_set};
 use crate::crypto::{hex, sha256};
@@ -15,15 +16,25 @@ pub struct StoreError(pub Vec<String>);
 /// What the files hold.
 #[derive(Debug, Default)]
 pub struct TrustStore {
-    pub keys: Directory,
+    pub keys: Arc<Directory>,
     /// SHA-256 of each file, in hexadecimal.
     pub digests: Vec<Box<str>>,
 }
 
 impl From<Directory> for TrustStore {
     fn from(keys: Directory) -> Self {
-        Self { keys, digests: Vec::new() }
+        Self { keys: Arc::new(keys), digests: Vec::new() }
     }
+}
+
+/// SHA-256 of each file that the patterns name, in hexadecimal: what [`load`] would say of them, without a look at the keys.
+/// Nothing where a file cannot be read.
+#[must_use]
+pub fn digests(patterns: &[PathBuf]) -> Option<Vec<Box<str>>> {
+    let mut problems = Vec::new();
+    let paths: Vec<PathBuf> = patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect();
+    let digests = paths.iter().map(|path| fs::read(path).ok().map(|text| hex(&sha256(&text)).into()));
+    digests.collect::<Option<_>>().filter(|_| problems.is_empty())
 }
 
 /// Loads every file that the patterns name into one directory.
@@ -68,11 +79,11 @@ pub fn load(patterns: &[PathBuf]) -> Result<TrustStore, StoreError> {
     }
     let keys =
         Directory::new(keys).map_err(|id| StoreError(vec![format!("the key id {id:?} stands twice")]))?;
-    Ok(TrustStore { keys, digests })
+    Ok(TrustStore { keys: Arc::new(keys), digests })
 }
 
 /// The files that a path or glob names, in the order of their names.
-fn files(pattern: &Path, problems: &mut Vec<String>) -> Vec<PathBuf> {
+pub(crate) fn files(pattern: &Path, problems: &mut Vec<String>) -> Vec<PathBuf> {
     let shown = pattern.display();
     let found: Result<Vec<PathBuf>, String> = match pattern.to_str() {
         None => Err("not UTF-8".into()),

@@ -2,7 +2,9 @@
 
 mod admin;
 mod evidence;
+mod look;
 mod receipts;
+mod reload;
 
 use std::future::Future;
 use std::io;
@@ -22,6 +24,7 @@ use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
 pub use evidence::EvidenceError;
 pub use receipts::ReceiptsError;
+use reload::{Reloader, Sources};
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,8 @@ pub enum StartError {
     Evidence(#[from] EvidenceError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("signals cannot be listened to: {0}")]
+    Signals(io::Error),
     #[error("the reflection service cannot be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
@@ -44,6 +49,7 @@ pub struct Server {
     address: SocketAddr,
     admin: Option<Admin>,
     relay: Arc<Relay>,
+    reloader: Reloader,
     remarks: Vec<String>,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
     message_bytes: usize,
@@ -62,6 +68,7 @@ impl Server {
     /// # Errors
     /// When the keys cannot be used, and when a port is taken.
     pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let sources = Sources::of(&config);
         let trust_store = store::load(&config.key_files)?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let (listener, address) = listen(config.listen).await?;
@@ -83,7 +90,8 @@ impl Server {
         relay.evidence =
             evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
         let relay = Arc::new(relay);
-        Ok(Self { listener, address, admin, relay, remarks, message_bytes })
+        let reloader = Reloader::new(Arc::clone(&relay), sources).map_err(StartError::Signals)?;
+        Ok(Self { listener, address, admin, relay, reloader, remarks, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -120,6 +128,7 @@ impl Server {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let (stop, stopping) = watch::channel(());
         let admin_routes = admin::routes(self.relay.receipts.as_ref());
+        let reloader = self.reloader.run(stopping.clone());
         let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay))
             .max_decoding_message_size(self.message_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -152,7 +161,11 @@ impl Server {
             drop(stop);
             Ok(())
         };
-        tokio::try_join!(async { grpc.await.map_err(Into::into) }, http, shutdown).map(|_| ())
+        let reloader = async {
+            reloader.await;
+            Ok(())
+        };
+        tokio::try_join!(async { grpc.await.map_err(Into::into) }, http, reloader, shutdown).map(|_| ())
     }
 }
 

@@ -186,6 +186,35 @@ async fn e9_used_proof_under_a_more_patient_policy() {
     denies(&relay, &patient, "replayed").await;
 }
 
+/// Used while policies accepted proofs for a minute, and forgotten: an operator who is more patient from now on revives none.
+#[tokio::test]
+async fn e9_used_proof_after_max_age_was_raised() {
+    let alice = Signer::ed25519("alice");
+    let policy = |max_age| {
+        format!("policies: [{{name: signed, match: {{}}, proof: {{max_age: {max_age}, clock_skew: 0s}}}}]")
+    };
+    let relay = Relay::start(&policy("1m"), &[&alice]).await;
+    let (used, unused) = (Ask::get("/1").signed(&alice), Ask::get("/2").signed(&alice));
+    passes(&relay, &used).await;
+    relay.clock.advance(30);
+    relay.change(&policy("1h")).await;
+    denies(&relay, &used, "replayed").await;
+    // What was signed before is good for as long as it was going to be.
+    passes(&relay, &unused).await;
+    relay.clock.advance(31);
+    let fresh = signed(&alice, |signing| signing.created = at(START + 61));
+    denies(&relay, &used, "proof-too-old").await;
+    relay.clock.advance(600);
+    denies(&relay, &used, "proof-too-old").await;
+    passes(&relay, &fresh).await;
+    denies(&relay, &fresh, "replayed").await;
+    // Impatience for a while makes nothing forgotten.
+    relay.change(&policy("1m")).await;
+    relay.clock.advance(120);
+    relay.change(&policy("1h")).await;
+    denies(&relay, &fresh, "replayed").await;
+}
+
 /// A clock that is set back makes a proof look fresh again, not new.
 #[tokio::test]
 async fn e9_used_proof_after_the_clock_was_set_back() {

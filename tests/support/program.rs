@@ -3,8 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
+
+use super::PATIENCE;
 
 /// The program with these arguments, in this folder.
 pub fn program(folder: &Path, arguments: &[&str]) -> Command {
@@ -28,7 +31,8 @@ pub fn stderr(output: &Output) -> String {
 /// A relay of its own process.
 pub struct Serving {
     child: ChildGuard,
-    log: BufReader<std::process::ChildStderr>,
+    /// Lines of its log. They are read as they come: a relay whose log nobody reads waits.
+    log: Receiver<String>,
     pub address: String,
     /// The line that says where it listens.
     pub listening: Value,
@@ -39,9 +43,15 @@ impl Serving {
     pub fn start(mut command: Command) -> Self {
         let child = command.env("PROOF_MESSENGER_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let mut child = ChildGuard(child);
-        let mut log = BufReader::new(child.0.stderr.take().unwrap());
+        let stderr = BufReader::new(child.0.stderr.take().unwrap());
+        let (lines, log) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                let _ = lines.send(line.unwrap());
+            }
+        });
         let listening = loop {
-            let line = next_line(&mut log);
+            let line = next_line(&log);
             if line["message"] == "listening" {
                 break line;
             }
@@ -75,13 +85,12 @@ impl Serving {
 
     /// The next line of its log. It is written before the answer that it is about.
     pub fn next_line(&mut self) -> Value {
-        next_line(&mut self.log)
+        next_line(&self.log)
     }
 }
 
-fn next_line(log: &mut impl BufRead) -> Value {
-    let mut line = String::new();
-    log.read_line(&mut line).unwrap();
+fn next_line(log: &Receiver<String>) -> Value {
+    let line = log.recv_timeout(PATIENCE).expect("a line of the log");
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 

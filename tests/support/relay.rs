@@ -1,10 +1,13 @@
 //! A relay of this process, on a port that the system chooses.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proof_messenger_relay::config::Config;
+use proof_messenger_relay::relay;
+use proof_messenger_relay::rules::Rules;
 use proof_messenger_relay::server::Server;
 use proof_messenger_relay::timestamp::{Clock, SystemClock, Timestamp};
 
@@ -44,6 +47,7 @@ pub struct Relay {
     /// Where it serves HTTP, if the settings say so.
     pub admin: Option<SocketAddr>,
     pub clock: Arc<TestClock>,
+    relay: Arc<relay::Relay>,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -74,8 +78,17 @@ impl Relay {
             Config::parse(&settings, "test", folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
         let server = Server::bind(config, clock).await.unwrap_or_else(|error| panic!("{error}"));
         let (address, admin) = (server.address(), server.admin_address());
+        let relay = Arc::clone(server.relay());
         let task = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
-        Self { address, admin, clock: handle, task, _folder: folder }
+        Self { address, admin, clock: handle, relay, task, _folder: folder }
+    }
+
+    /// Changes its policies.
+    pub async fn change(&self, settings: &str) {
+        let config =
+            Config::parse(settings, "test", Path::new("")).unwrap_or_else(|problems| panic!("{problems}"));
+        let keys = self.relay.rules().trust_store();
+        self.relay.replace(Rules::new(config, keys)).await;
     }
 }
 

@@ -1,0 +1,171 @@
+//! New versions of policies and keys, while the relay serves: whole or not at all, and the last good one until then.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::look::{Look, Watch};
+use crate::config::{Config, on_keys};
+use crate::keys::store;
+use crate::printable::printable_lines;
+use crate::relay::Relay;
+use crate::rules::Rules;
+
+/// How often the files are looked at. A change is taken up at the second look that sees it, so within a second; no file
+/// system has to tell of it, and some do not.
+const LOOKS: Duration = Duration::from_millis(500);
+
+/// Keeps the rules of a relay as the operator's files have them.
+pub(super) struct Reloader {
+    relay: Arc<Relay>,
+    sources: Sources,
+    asked: Signal,
+    watch: Watch,
+    /// What was wrong the last time, and was said.
+    problems: Vec<String>,
+}
+
+/// Where the rules in force come from.
+#[derive(Clone)]
+pub(super) struct Sources {
+    config: Option<PathBuf>,
+    fixed: Map<String, Value>,
+    keys: Vec<PathBuf>,
+}
+
+impl Sources {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { config: config.path.clone(), fixed: config.fixed.clone(), keys: config.key_files.clone() }
+    }
+}
+
+/// What was read.
+#[derive(Default)]
+struct Reading {
+    /// Rules that are not in force yet, and where they come from.
+    new: Option<(Rules, Sources)>,
+    problems: Vec<String>,
+    remarks: Vec<String>,
+}
+
+impl Reloader {
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub(super) fn new(relay: Arc<Relay>, sources: Sources) -> io::Result<Self> {
+        let asked = signal(SignalKind::hangup())?;
+        Ok(Self { relay, sources, asked, watch: Watch::default(), problems: Vec::new() })
+    }
+
+    /// Reloads whenever the files changed, and when SIGHUP asks for it, until the other end of `stopping` is dropped.
+    pub(super) async fn run(mut self, mut stopping: watch::Receiver<()>) {
+        let mut looks = interval(LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = stopping.changed() => return,
+                _ = self.asked.recv() => self.reload(true).await,
+                _ = looks.tick() => {
+                    let Sources { config, keys, .. } = &self.sources;
+                    let paths: Vec<PathBuf> = config.iter().chain(keys).cloned().collect();
+                    let look = tokio::task::spawn_blocking(move || Look::at(&paths)).await;
+                    if look.is_ok_and(|look| self.watch.settled(look)) {
+                        self.reload(false).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads everything and takes what is new.
+    async fn reload(&mut self, asked: bool) {
+        let (sources, old) = (self.sources.clone(), self.relay.rules());
+        let current = Arc::clone(&old);
+        let reading = tokio::task::spawn_blocking(move || sources.read(&current)).await;
+        let Reading { new, problems, remarks } = reading.unwrap_or_else(|error| Reading {
+            problems: vec![format!("it could not be read: {error}")],
+            ..Reading::default()
+        });
+        for problem in problems.iter().filter(|problem| asked || !self.problems.contains(problem)) {
+            let problem = printable_lines(problem);
+            tracing::error!(%problem, "not reloaded: the last good version stays in force");
+        }
+        self.problems = problems;
+        match new {
+            Some((rules, sources)) => {
+                let changes = rules.changes_of(&old);
+                for remark in remarks {
+                    tracing::warn!(%remark, "configuration");
+                }
+                let (policies, keys) = (rules.policies.len(), rules.keys.len());
+                self.relay.replace(rules).await;
+                self.sources = sources;
+                tracing::info!(policies, keys, policy_changes = %changes.policies, key_changes = %changes.keys, "reloaded");
+            }
+            None if asked && self.problems.is_empty() => tracing::info!("nothing to reload: no file changed"),
+            None => {}
+        }
+    }
+}
+
+impl Sources {
+    /// Reads everything, and makes new rules of it if any of it is new.
+    ///
+    /// A configuration that is refused keeps no key in force: the keys are taken without it. Keys that are refused keep the
+    /// configuration out, since its policies may ask for them.
+    fn read(mut self, current: &Rules) -> Reading {
+        let mut reading = Reading::default();
+        let config = self.new_config(current).unwrap_or_else(|problem| {
+            reading.problems.push(problem);
+            None
+        });
+        if let Some(config) = &config {
+            self.keys.clone_from(&config.key_files);
+        }
+        let is_known = store::digests(&self.keys).as_ref() == Some(&current.key_digests);
+        let keys = if is_known { None } else { Some(store::load(&self.keys)) };
+        let keys = keys.transpose().unwrap_or_else(|problems| {
+            reading.problems.push(problems.to_string());
+            None
+        });
+        if keys.is_none() && !is_known {
+            return reading;
+        }
+        let rules = match (config, keys) {
+            (None, None) => return reading,
+            (None, Some(keys)) => current.with_keys(keys),
+            (Some(config), keys) => {
+                reading.remarks = config.remarks.iter().map(ToString::to_string).collect();
+                Rules::new(config, keys.unwrap_or_else(|| current.trust_store()))
+            }
+        };
+        reading.remarks.extend(on_keys(&rules.policies, &rules.keys));
+        reading.new = Some((rules, self));
+        reading
+    }
+
+    /// The configuration, if it is another one than that in force.
+    fn new_config(&self, current: &Rules) -> Result<Option<Config>, String> {
+        let Some(path) = &self.config else { return Ok(None) };
+        let config = Config::load(path).map_err(|problems| problems.to_string())?;
+        if *config.digest == *current.digest {
+            return Ok(None);
+        }
+        let names = config.fixed.keys().chain(self.fixed.keys());
+        let mut changed: Vec<&str> = names
+            .filter(|name| config.fixed.get(*name) != self.fixed.get(*name))
+            .map(String::as_str)
+            .collect();
+        changed.sort_unstable();
+        changed.dedup();
+        if changed.is_empty() {
+            return Ok(Some(config));
+        }
+        Err(format!("{}: a change of {} needs a restart", path.display(), changed.join(", ")))
+    }
+}
