@@ -81,6 +81,7 @@ pub mod rules;
 
 pub mod denial;
 pub mod limits;
+pub mod outbound;
 mod printable;
 mod spelling;
 pub mod timestamp;

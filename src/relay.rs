@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::admission::{Admission, Place};
@@ -26,6 +27,8 @@ use crate::verify;
 /// What the relay decides by.
 pub struct Relay {
     rules: RwLock<Arc<Rules>>,
+    /// Tells of proofs by keys that nobody knows.
+    pub misses: watch::Sender<()>,
     pub guard: Guard,
     pub clock: Arc<dyn Clock>,
     /// Who is let in to be checked at all. A place is taken before any work is queued.
@@ -125,6 +128,7 @@ impl Relay {
         let acceptance = config.policies.acceptance();
         Self {
             guard: Guard::new(std::mem::take(&mut config.enforcement_point), store, acceptance),
+            misses: watch::Sender::new(()),
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
             observed: Observed::default(),
@@ -174,6 +178,9 @@ impl Relay {
         };
         let mut decision = self.record(rules, decision, request.as_ref().ok(), &grounds).await;
         decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(rules, &decision, request));
+        if decision.code() == Some(Code::KeyUnknown) {
+            self.misses.send_replace(());
+        }
         decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
         decision
     }

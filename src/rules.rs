@@ -31,7 +31,7 @@ pub struct Rules {
 impl Rules {
     /// The rules of this configuration, with these keys.
     #[must_use]
-    pub fn new(config: Config, TrustStore { keys, digests }: TrustStore) -> Self {
+    pub fn new(config: Config, TrustStore { keys, digests, .. }: TrustStore) -> Self {
         let Config { policies, field_types, limits, denials, digest, .. } = config;
         let (policies, digest) = (Arc::new(policies), digest.into());
         Self { policies, keys, field_types, limits, denials, digest, key_digests: digests }
@@ -39,7 +39,7 @@ impl Rules {
 
     /// The same, with other keys.
     #[must_use]
-    pub fn with_keys(&self, TrustStore { keys, digests }: TrustStore) -> Self {
+    pub fn with_keys(&self, TrustStore { keys, digests, .. }: TrustStore) -> Self {
         let (policies, digest) = (Arc::clone(&self.policies), Arc::clone(&self.digest));
         let field_types = self.field_types.clone();
         let Self { limits, denials, .. } = *self;
@@ -49,7 +49,7 @@ impl Rules {
     /// The keys as they are.
     #[must_use]
     pub fn trust_store(&self) -> TrustStore {
-        TrustStore { keys: Arc::clone(&self.keys), digests: self.key_digests.clone() }
+        TrustStore { keys: Arc::clone(&self.keys), digests: self.key_digests.clone(), left_out: Vec::new() }
     }
 
     /// What these change of the others.

@@ -6,7 +6,6 @@ const PURE: &[&str] = &[
     "request.rs",
     "structured_field.rs",
     "limits.rs",
-    "rules.rs",
     "denial.rs",
     "crypto.rs",
     "signer.rs",

@@ -31,9 +31,9 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check { file, strict } => {
             let config = Config::load(&file).map_err(Failure::usage)?;
-            let keys = store::load(&config.key_files).map_err(Failure::usage)?.keys;
+            let keys = store::load(&config.key_files, &[]).map_err(Failure::usage)?.keys;
             let name = file.display();
-            let unplaced = on_keys(&config.policies, &keys).into_iter().chain(on_publishing(&config));
+            let unplaced = on_keys(&config, &keys).into_iter().chain(on_publishing(&config));
             let remarks = Problems::new(&name.to_string(), config.remarks.clone()).and(unplaced);
             if !remarks.problems.is_empty() {
                 eprintln!("{remarks}");
@@ -44,7 +44,11 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
                     )));
                 }
             }
-            println!("{name}: sound: {} policies, {} keys", config.policies.len(), keys.len());
+            let elsewhere = match config.key_urls.len() {
+                0 => String::new(),
+                urls => format!(", and those at {urls} URLs, which were not asked"),
+            };
+            println!("{name}: sound: {} policies, {} keys{elsewhere}", config.policies.len(), keys.len());
         }
         ConfigCommand::Schema => println!("{:#}", json_schema()),
         ConfigCommand::Default => print!("{DEFAULT}"),

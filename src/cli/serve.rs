@@ -57,7 +57,10 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         | StartError::Listen { .. }
         | StartError::Signals(_)
         | StartError::Reflection(_) => Failure::failed(error),
-        StartError::Keys(_) | StartError::Receipts(_) | StartError::Evidence(_) => Failure::usage(error),
+        StartError::Keys(_)
+        | StartError::Remote { .. }
+        | StartError::Receipts(_)
+        | StartError::Evidence(_) => Failure::usage(error),
     })?;
     let relay = Arc::clone(server.relay());
     for remark in server.remarks() {

@@ -64,12 +64,14 @@ pub(super) fn on_receipts(document: &Document, config: &Config) -> Vec<Problem> 
 
 /// Remarks on a trust store, and on policies that ask for what nobody in it is.
 #[must_use]
-pub fn on_keys(policies: &Policies, keys: &Directory) -> Vec<String> {
+pub fn on_keys(config: &Config, keys: &Directory) -> Vec<String> {
     let mut remarks = Vec::new();
-    if policies.is_empty() {
+    if config.policies.is_empty() {
         remarks.push("there is no policy: every request is denied".to_owned());
     }
-    for policy in policies.iter() {
+    // Who publishes keys may have any role.
+    let known = config.policies.iter().filter(|_| config.key_urls.is_empty());
+    for policy in known {
         for (role, needed) in roles(policy) {
             let has_role = |entry: &&Entry| entry.key.roles.iter().any(|known| **known == *role);
             let people: HashSet<Person> = keys.entries().filter(has_role).map(|entry| entry.person).collect();

@@ -26,6 +26,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     }
     check.receipt_lifetime();
     check.evidence();
+    check.keys();
     check.problems
 }
 
@@ -57,6 +58,36 @@ struct Check<'d> {
 impl<'d> Check<'d> {
     fn problem(&mut self, policy: &Policy<'_>, pointer: &str, message: impl Into<String>) {
         self.problems.push(self.document.problem(&format!("{}{pointer}", policy.pointer), message));
+    }
+
+    /// A source is a file or a URL, and most settings are about a URL.
+    fn keys(&mut self) {
+        let sources = self.document.value.get("keys").and_then(Value::as_array);
+        for (at, source) in sources.into_iter().flatten().enumerate() {
+            let Some(source) = source.as_object() else { continue };
+            let pointer = format!("/keys/{at}");
+            match (source.contains_key("file"), source.contains_key("url")) {
+                (true, true) => {
+                    let message = "expected one source, but found a file as well";
+                    self.problems.push(self.document.problem(&format!("{pointer}/url"), message));
+                }
+                (false, false) => {
+                    self.problems.push(self.document.problem(&pointer, "expected a file or a url"));
+                }
+                (true, false) => {
+                    for name in source.keys().filter(|name| *name != "file") {
+                        let pointer = format!("{pointer}/{name}");
+                        let message = "expected a url as well: it says nothing about a file";
+                        self.problems.push(self.document.key_problem(&pointer, message));
+                    }
+                }
+                (false, true) if source.contains_key("roles") && !source.contains_key("subject") => {
+                    let message = "expected a subject as well: whose roles they are";
+                    self.problems.push(self.document.key_problem(&format!("{pointer}/roles"), message));
+                }
+                (false, true) => {}
+            }
+        }
     }
 
     /// One log, in one place.

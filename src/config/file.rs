@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::format::{
-    Authority, Component, Duration, FieldName, Host, ListenAddress, Method, Party, PathText, PolicyName, Tag,
-    Text, WitnessKey,
+    Authority, Component, Duration, FieldName, Host, KeyUrl, ListenAddress, Method, Party, PathText,
+    PolicyName, Subject, Tag, Text, WitnessKey,
 };
 use crate::proof::Name;
 
@@ -71,8 +71,29 @@ impl Default for ConfigFile {
 #[serde(deny_unknown_fields)]
 pub struct KeySource {
     /// A JWK Set file (RFC 7517), or a glob of such files. Relative paths start at the folder of this file.
-    pub file: String,
+    pub file: Option<String>,
+    /// Where a JWK Set is published, in the place of a file: https, or http on this machine. Whoever answers there decides
+    /// who may sign. A change of it needs a restart.
+    pub url: Option<Text<KeyUrl>>,
+    /// Certificates of the authorities that the one at `url` is checked against, in PEM; without it, Mozilla's list.
+    pub ca: Option<String>,
+    /// How often the keys at `url` are fetched (5m): for so long at most a key works on that was taken out there.
+    pub refresh: Option<Span>,
+    /// How long there is between two requests to `url` at least (30s). A key id that nobody knows has the keys fetched
+    /// sooner than `refresh` says, and anybody can send one.
+    pub cooldown: Option<Span>,
+    /// For how long the keys at `url` are used while they cannot be fetched (24h). Whoever can keep the relay from `url` keeps
+    /// a revoked key in force for so long.
+    pub max_stale: Option<Span>,
+    /// Whose all keys at `url` are, whatever is said there. Without it each key says it (`sub`), so whoever answers there can
+    /// speak for everybody.
+    pub subject: Option<Text<Subject>>,
+    /// The roles of that subject.
+    pub roles: Option<Vec<String>>,
 }
+
+/// Whole seconds.
+pub type Span = Text<Duration>;
 
 /// One rule: which requests it matches and what they must prove.
 #[derive(Debug, Deserialize, JsonSchema)]

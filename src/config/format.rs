@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::evidence::note::{KeyKind, VerifierKey};
+use crate::outbound;
 use crate::policy::{HostPattern, PathPattern};
 use crate::proof::Name;
 use crate::request::is_field_name;
@@ -71,11 +72,13 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
         Duration::NAME => read::<Duration>(text),
         FieldName::NAME => read::<FieldName>(text),
         Host::NAME => read::<Host>(text),
+        KeyUrl::NAME => read::<KeyUrl>(text),
         ListenAddress::NAME => read::<ListenAddress>(text),
         Method::NAME => read::<Method>(text),
         Party::NAME => read::<Party>(text),
         PathText::NAME => read::<PathText>(text),
         PolicyName::NAME => read::<PolicyName>(text),
+        Subject::NAME => read::<Subject>(text),
         Tag::NAME => read::<Tag>(text),
         WitnessKey::NAME => read::<WitnessKey>(text),
         // Formats that schemars adds to numbers say nothing about texts.
@@ -117,6 +120,12 @@ formats! {
         .ok_or_else(|| format!("expected whole seconds, minutes or hours such as 60s, 5m or 24h, but found {text:?}"));
     /// A host, or everything below one.
     Host(HostPattern) = "host", |text| HostPattern::parse(text).map_err(|error| error.to_string());
+    /// Where keys are published.
+    KeyUrl(Box<str>) = "key-url", |text| match outbound::plain_url(text) {
+        Some(uri) if uri.scheme_str() == Some("https") || is_this_machine(uri.host()) => Ok(text.into()),
+        Some(_) => Err(format!("expected https, since anybody on the way could change the keys, but found {text:?}")),
+        None => Err(format!("expected an https URL without a user and a fragment, but found {text:?}")),
+    };
     /// Where to listen.
     ListenAddress(SocketAddr) = "listen-address", |text| text
         .parse()
@@ -132,6 +141,9 @@ formats! {
     /// A name that can travel in a header.
     PolicyName(Box<str>) = "policy-name", |text| plain(text, |byte| byte.is_ascii_graphic(),
         "printable ASCII without spaces");
+    /// Whose a key is.
+    Subject(Box<str>) = "subject", |text| plain(text, |byte| byte.is_ascii_graphic() && byte != b',',
+        "printable ASCII without spaces and commas");
     /// The value of a `tag` parameter.
     Tag(Box<str>) = "tag", |text| plain(text, |byte| matches!(byte, b' '..=b'~'), "printable ASCII");
     /// What the cosignatures of a witness verify with.
@@ -153,6 +165,12 @@ impl Format for FieldName {
         let problem = || format!("expected a header name in lower case, but found {text:?}");
         is_field_name(text).then(|| Self(text.into())).ok_or_else(problem)
     }
+}
+
+fn is_this_machine(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn plain(text: &str, allowed: impl Fn(u8) -> bool, expected: &str) -> Result<Box<str>, String> {

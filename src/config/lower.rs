@@ -7,6 +7,8 @@ use super::{Config, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings,
 use crate::envoy::Denials;
 use crate::evidence::recorder::{Target, host_name};
 use crate::evidence::{Durability, Pace};
+use crate::keys::Owner;
+use crate::keys::remote::RemoteSettings;
 use crate::limits::Limits;
 use crate::policy::{
     Approvals, Condition, Evidence, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy,
@@ -38,7 +40,12 @@ impl file::ConfigFile {
             listen: self.listen.into_inner().0,
             admin: self.admin.map(|address| address.into_inner().0),
             enforcement_point: self.enforcement_point.into(),
-            key_files: self.keys.iter().map(|source| folder.join(&source.file)).collect(),
+            key_files: self
+                .keys
+                .iter()
+                .filter_map(|source| Some(folder.join(source.file.as_ref()?)))
+                .collect(),
+            key_urls: self.keys.into_iter().filter_map(|source| source.remote(folder)).collect(),
             policies: Policies::new(policies?),
             receipts: self.receipts.map(|receipts| receipts.lower(folder)),
             evidence: self.evidence.map(|evidence| evidence.lower(folder)),
@@ -65,6 +72,23 @@ impl file::ConfigFile {
             fixed: serde_json::Map::default(),
             digest: Box::default(),
             remarks: Vec::new(),
+        })
+    }
+}
+
+impl file::KeySource {
+    fn remote(self, folder: &Path) -> Option<RemoteSettings> {
+        let seconds = |span: file::Span| Duration::from_secs(span.into_inner().0.unsigned_abs());
+        Some(RemoteSettings {
+            url: self.url?.into_inner().0.into(),
+            ca: self.ca.map(|file| folder.join(file)),
+            refresh: self.refresh.map_or(Duration::from_mins(5), seconds),
+            cooldown: self.cooldown.map_or(Duration::from_secs(30), seconds),
+            max_stale: self.max_stale.map_or(Duration::from_hours(24), seconds),
+            owner: self.subject.map(|subject| Owner {
+                subject: subject.into_inner().0,
+                roles: self.roles.into_iter().flatten().map(Into::into).collect(),
+            }),
         })
     }
 }

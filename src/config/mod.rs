@@ -26,6 +26,7 @@ use crate::envoy::Denials;
 use crate::evidence::note::VerifierKey;
 use crate::evidence::recorder::Target;
 use crate::evidence::{Durability, Pace};
+use crate::keys::remote::RemoteSettings;
 use crate::limits::Limits;
 use crate::policy::Policies;
 use crate::verify::FieldTypes;
@@ -45,6 +46,8 @@ pub struct Config {
     pub enforcement_point: Box<str>,
     /// Paths and globs of JWK Set files.
     pub key_files: Vec<PathBuf>,
+    /// URLs of JWK Sets.
+    pub key_urls: Vec<RemoteSettings>,
     pub policies: Policies,
     pub receipts: Option<ReceiptSettings>,
     pub evidence: Option<EvidenceSettings>,
@@ -68,12 +71,15 @@ pub struct Config {
     pub remarks: Vec<Problem>,
 }
 
-/// The members that a running relay takes a new version of. Any other needs a restart.
+/// The members that a running relay takes a new version of. Any other needs a restart, and so do the URLs of keys.
 const RELOADED: &[&str] = &["keys", "policies", "denials", "structured_fields"];
 
 fn fixed(document: &Document) -> serde_json::Map<String, serde_json::Value> {
     let mut fixed = document.value.as_object().cloned().unwrap_or_default();
     fixed.retain(|name, _| !RELOADED.contains(&&**name));
+    let sources = document.value.get("keys").and_then(serde_json::Value::as_array);
+    let urls = sources.into_iter().flatten().filter(|source| source.get("url").is_some());
+    fixed.insert("keys.url".to_owned(), urls.cloned().collect());
     fixed
 }
 

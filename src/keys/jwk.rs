@@ -94,9 +94,28 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "k", "p", "q", "dp", "dq", "qi", "oth"]
 /// # Errors
 /// When the text is not a JWK Set at all.
 pub fn parse_jwk_set(text: &[u8]) -> Result<Vec<Result<Key, JwkError>>, JwkError> {
-    let set: Value = serde_json::from_slice(text).map_err(|error| JwkError::Json(error.to_string()))?;
-    let keys = set.get("keys").and_then(Value::as_array).ok_or(JwkError::NotASet)?;
-    Ok(keys.iter().map(parse_key).collect())
+    let keys = entries(text)?;
+    Ok(keys.iter().map(|jwk| parse_key(jwk, None)).collect())
+}
+
+/// Whose all keys of a set are, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    pub subject: Box<str>,
+    pub roles: Box<[Box<str>]>,
+}
+
+/// Reads a JWK Set that somebody else publishes, for readers that know more kinds of keys: what cannot be a key for
+/// signatures here is passed over (RFC 7517 §5).
+///
+/// # Errors
+/// When the text is not a JWK Set, and the first entry that could be one and is wrong.
+pub fn parse_published_jwk_set(text: &[u8], owner: Option<&Owner>) -> Result<Vec<Key>, JwkError> {
+    let keys = entries(text)?;
+    let keys = keys.iter().map(|jwk| parse_key(jwk, owner)).filter(|key| {
+        !matches!(key, Err(JwkError::KeyType(_) | JwkError::Curve(_) | JwkError::NotForVerification(_)))
+    });
+    keys.collect()
 }
 
 /// Reads the private JWK of somebody who signs requests, as `keys new` writes it.
@@ -230,7 +249,16 @@ pub fn thumbprint(key: &PublicKey) -> String {
     Base64UrlUnpadded::encode_string(&sha256(members.as_bytes()))
 }
 
-fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
+fn entries(text: &[u8]) -> Result<Vec<Value>, JwkError> {
+    let set: Value = serde_json::from_slice(text).map_err(|error| JwkError::Json(error.to_string()))?;
+    let Value::Object(mut set) = set else { return Err(JwkError::NotASet) };
+    match set.remove("keys") {
+        Some(Value::Array(keys)) => Ok(keys),
+        _ => Err(JwkError::NotASet),
+    }
+}
+
+fn parse_key(jwk: &Value, owner: Option<&Owner>) -> Result<Key, JwkError> {
     let jwk = jwk.as_object().ok_or(JwkError::NotAnObject)?;
     if let Some(member) = private_member(jwk) {
         return Err(JwkError::Private(member));
@@ -248,7 +276,10 @@ fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
         Some(id) => id.into(),
         None => thumbprint.clone(),
     };
-    let subject = optional_string(jwk, "sub")?.ok_or(JwkError::Missing("sub"))?;
+    let subject = match owner {
+        Some(owner) => &owner.subject,
+        None => optional_string(jwk, "sub")?.ok_or(JwkError::Missing("sub"))?,
+    };
     // Subjects travel to the backend in a header, separated by commas.
     if subject.is_empty() || !subject.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
         return Err(JwkError::Type { member: "sub", expected: "printable ASCII without spaces and commas" });
@@ -260,7 +291,7 @@ fn parse_key(jwk: &Value) -> Result<Key, JwkError> {
         id,
         thumbprint,
         subject: subject.into(),
-        roles: roles(jwk)?,
+        roles: owner.map_or_else(|| roles(jwk), |owner| Ok(owner.roles.clone()))?,
         not_before: numeric_date(jwk, "nbf")?,
         expires: numeric_date(jwk, "exp")?,
         revoked_at: numeric_date(jwk, "revoked_at")?,

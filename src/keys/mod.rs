@@ -2,6 +2,7 @@
 
 mod jwk;
 pub mod private;
+pub mod remote;
 pub mod store;
 
 use std::collections::HashMap;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 pub(crate) use jwk::kty_and_crv;
 pub use jwk::{
-    JwkError, PrivateJwk, PublicJwk, Purpose, parse_jwk_set, parse_private_jwk, parse_private_jwk_for,
-    parse_public_jwk_for, public_jwk, thumbprint,
+    JwkError, Owner, PrivateJwk, PublicJwk, Purpose, parse_jwk_set, parse_private_jwk, parse_private_jwk_for,
+    parse_public_jwk_for, parse_published_jwk_set, public_jwk, thumbprint,
 };
 
 use crate::crypto::PublicKey;
@@ -60,8 +61,8 @@ pub struct Directory {
 impl Directory {
     /// # Errors
     /// The id that stands twice: which of the two keys would it mean?
-    pub fn new(keys: impl IntoIterator<Item = Key>) -> Result<Self, Box<str>> {
-        let keys: Vec<Arc<Key>> = keys.into_iter().map(Arc::new).collect();
+    pub fn new(keys: impl IntoIterator<Item = impl Into<Arc<Key>>>) -> Result<Self, Box<str>> {
+        let keys: Vec<Arc<Key>> = keys.into_iter().map(Into::into).collect();
         let mut directory = Self { entries: HashMap::with_capacity(keys.len()) };
         for (key, person) in keys.iter().zip(persons(&keys)) {
             let entry = Entry { key: Arc::clone(key), person };

@@ -1,10 +1,11 @@
-//! The trust store on disk: JWK Set files, and what is wrong with them.
+//! The trust store: JWK Sets from files and URLs, and what is wrong with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::remote::Remote;
 use super::{Directory, Key, parse_jwk_set};
 use crate::crypto::{hex, sha256};
 
@@ -13,39 +14,47 @@ use crate::crypto::{hex, sha256};
 #[error("{}", .0.join("\n"))]
 pub struct StoreError(pub Vec<String>);
 
-/// What the files hold.
+/// What the sources hold.
 #[derive(Debug, Default)]
 pub struct TrustStore {
     pub keys: Arc<Directory>,
-    /// SHA-256 of each file, in hexadecimal.
+    /// SHA-256 of each file, and of what each URL held, in hexadecimal.
     pub digests: Vec<Box<str>>,
+    /// What was left out, and why.
+    pub left_out: Vec<String>,
 }
 
 impl From<Directory> for TrustStore {
     fn from(keys: Directory) -> Self {
-        Self { keys: Arc::new(keys), digests: Vec::new() }
+        Self { keys: Arc::new(keys), ..Self::default() }
     }
 }
 
-/// SHA-256 of each file that the patterns name, in hexadecimal: what [`load`] would say of them, without a look at the keys.
-/// Nothing where a file cannot be read.
+/// SHA-256 of each file that the patterns name, and of what each URL holds, in hexadecimal: what [`load`] would say of them,
+/// without a look at the keys. Nothing where a file cannot be read.
 #[must_use]
-pub fn digests(patterns: &[PathBuf]) -> Option<Vec<Box<str>>> {
+pub fn digests(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Option<Vec<Box<str>>> {
     let mut problems = Vec::new();
     let paths: Vec<PathBuf> = patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect();
-    let digests = paths.iter().map(|path| fs::read(path).ok().map(|text| hex(&sha256(&text)).into()));
+    let of_files = paths.iter().map(|path| fs::read(path).ok().map(|text| hex(&sha256(&text)).into()));
+    let of_remotes = remotes.iter().filter_map(|remote| remote.published());
+    let digests = of_files.chain(of_remotes.map(|published| Some(published.digest.clone())));
     digests.collect::<Option<_>>().filter(|_| problems.is_empty())
 }
 
-/// Loads every file that the patterns name into one directory.
+/// Loads every file that the patterns name, and what was fetched from the URLs, into one directory.
+///
+/// A URL whose keys have an id that stands elsewhere is left out, with all its keys: whoever publishes there must not be able
+/// to keep a change of the files out.
 ///
 /// # Errors
-/// Every file that cannot be read, every entry that cannot be used and every id that stands twice. A trust store is
+/// Every file that cannot be read, every entry of one that cannot be used and every id that stands twice. A trust store is
 /// taken whole or not at all: half of one would revoke the other half.
-pub fn load(patterns: &[PathBuf]) -> Result<TrustStore, StoreError> {
+pub fn load(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Result<TrustStore, StoreError> {
     let mut problems = Vec::new();
-    let mut keys: Vec<Key> = Vec::new();
+    let mut keys: Vec<Arc<Key>> = Vec::new();
     let mut digests = Vec::new();
+    let mut left_out = Vec::new();
     let mut origins: HashMap<Box<str>, String> = HashMap::new();
     for path in patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect::<Vec<_>>() {
         let entries = match fs::read(&path).map_err(|error| error.to_string()).and_then(|text| {
@@ -68,10 +77,26 @@ pub fn load(patterns: &[PathBuf]) -> Result<TrustStore, StoreError> {
                     }
                     None => {
                         origins.insert(key.id.clone(), origin);
-                        keys.push(key);
+                        keys.push(Arc::new(key));
                     }
                 },
             }
+        }
+    }
+    for remote in remotes {
+        let Some(published) = remote.published() else { continue };
+        digests.push(published.digest.clone());
+        let url = &remote.settings.url;
+        let mut ids = HashSet::new();
+        let mut is_taken = |id: &str| origins.contains_key(id) || !ids.insert(Box::<str>::from(id));
+        if let Some(id) = published.keys.iter().map(|key| &key.id).find(|id| is_taken(id)) {
+            let first = origins.get(id).unwrap_or(url);
+            left_out.push(format!("{url}: the key id {id:?} stands already at {first}"));
+            continue;
+        }
+        for key in &published.keys {
+            origins.insert(key.id.clone(), url.clone());
+            keys.push(Arc::clone(key));
         }
     }
     if !problems.is_empty() {
@@ -79,7 +104,7 @@ pub fn load(patterns: &[PathBuf]) -> Result<TrustStore, StoreError> {
     }
     let keys =
         Directory::new(keys).map_err(|id| StoreError(vec![format!("the key id {id:?} stands twice")]))?;
-    Ok(TrustStore { keys: Arc::new(keys), digests })
+    Ok(TrustStore { keys: Arc::new(keys), digests, left_out })
 }
 
 /// The files that a path or glob names, in the order of their names.

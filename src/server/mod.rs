@@ -5,6 +5,7 @@ mod evidence;
 mod look;
 mod receipts;
 mod reload;
+mod remote;
 
 use std::future::Future;
 use std::io;
@@ -18,6 +19,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::{Config, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
+use crate::keys::remote::{Remote, RemoteSettings};
 use crate::keys::store::{self, StoreError};
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
@@ -37,6 +39,8 @@ pub enum StartError {
     Evidence(#[from] EvidenceError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("the keys at {url} cannot be fetched: {source}")]
+    Remote { url: String, source: io::Error },
     #[error("signals cannot be listened to: {0}")]
     Signals(io::Error),
     #[error("the reflection service cannot be built: {0}")]
@@ -68,8 +72,10 @@ impl Server {
     /// # Errors
     /// When the keys cannot be used, and when a port is taken.
     pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let sources = Sources::of(&config);
-        let trust_store = store::load(&config.key_files)?;
+        let remotes = config.key_urls.iter().cloned().map(remote);
+        let remotes = remotes.collect::<Result<Vec<_>, _>>()?;
+        let sources = Sources::of(&config, remotes);
+        let trust_store = store::load(&config.key_files, &[])?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let (listener, address) = listen(config.listen).await?;
         let admin = match config.admin {
@@ -78,10 +84,8 @@ impl Server {
         };
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let on_policies = config.remarks.iter().map(ToString::to_string);
-        let remarks = on_policies
-            .chain(on_keys(&config.policies, &trust_store.keys))
-            .chain(on_publishing(&config))
-            .collect();
+        let remarks =
+            on_policies.chain(on_keys(&config, &trust_store.keys)).chain(on_publishing(&config)).collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));
         let evidence = config.evidence.take();
         let mut relay = Relay::new(config, trust_store, store, Arc::clone(&clock));
@@ -167,6 +171,11 @@ impl Server {
         };
         tokio::try_join!(async { grpc.await.map_err(Into::into) }, http, reloader, shutdown).map(|_| ())
     }
+}
+
+fn remote(settings: RemoteSettings) -> Result<Arc<Remote>, StartError> {
+    let url = settings.url.clone();
+    Remote::new(settings).map(Arc::new).map_err(|source| StartError::Remote { url, source })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

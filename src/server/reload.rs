@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::look::{Look, Watch};
+use super::remote;
 use crate::config::{Config, on_keys};
+use crate::keys::remote::Remote;
 use crate::keys::store;
 use crate::printable::printable_lines;
 use crate::relay::Relay;
@@ -37,11 +39,13 @@ pub(super) struct Sources {
     config: Option<PathBuf>,
     fixed: Map<String, Value>,
     keys: Vec<PathBuf>,
+    remotes: Vec<Arc<Remote>>,
 }
 
 impl Sources {
-    pub(super) fn of(config: &Config) -> Self {
-        Self { config: config.path.clone(), fixed: config.fixed.clone(), keys: config.key_files.clone() }
+    pub(super) fn of(config: &Config, remotes: Vec<Arc<Remote>>) -> Self {
+        let (fixed, keys) = (config.fixed.clone(), config.key_files.clone());
+        Self { config: config.path.clone(), fixed, keys, remotes }
     }
 }
 
@@ -66,10 +70,13 @@ impl Reloader {
     pub(super) async fn run(mut self, mut stopping: watch::Receiver<()>) {
         let mut looks = interval(LOOKS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let news = Arc::new(Notify::new());
+        let _kept = remote::keep(&self.sources.remotes, &self.relay.misses.subscribe(), &news);
         loop {
             tokio::select! {
                 _ = stopping.changed() => return,
                 _ = self.asked.recv() => self.reload(true).await,
+                () = news.notified() => self.reload(false).await,
                 _ = looks.tick() => {
                     let Sources { config, keys, .. } = &self.sources;
                     let paths: Vec<PathBuf> = config.iter().chain(keys).cloned().collect();
@@ -127,8 +134,8 @@ impl Sources {
         if let Some(config) = &config {
             self.keys.clone_from(&config.key_files);
         }
-        let is_known = store::digests(&self.keys).as_ref() == Some(&current.key_digests);
-        let keys = if is_known { None } else { Some(store::load(&self.keys)) };
+        let is_known = store::digests(&self.keys, &self.remotes).as_ref() == Some(&current.key_digests);
+        let keys = if is_known { None } else { Some(store::load(&self.keys, &self.remotes)) };
         let keys = keys.transpose().unwrap_or_else(|problems| {
             reading.problems.push(problems.to_string());
             None
@@ -136,15 +143,17 @@ impl Sources {
         if keys.is_none() && !is_known {
             return reading;
         }
-        let rules = match (config, keys) {
-            (None, None) => return reading,
-            (None, Some(keys)) => current.with_keys(keys),
-            (Some(config), keys) => {
-                reading.remarks = config.remarks.iter().map(ToString::to_string).collect();
-                Rules::new(config, keys.unwrap_or_else(|| current.trust_store()))
+        let keys = keys.unwrap_or_else(|| current.trust_store());
+        reading.remarks.extend(keys.left_out.iter().cloned());
+        let rules = match config {
+            None if is_known => return reading,
+            None => current.with_keys(keys),
+            Some(config) => {
+                reading.remarks.extend(config.remarks.iter().map(ToString::to_string));
+                reading.remarks.extend(on_keys(&config, &keys.keys));
+                Rules::new(config, keys)
             }
         };
-        reading.remarks.extend(on_keys(&rules.policies, &rules.keys));
         reading.new = Some((rules, self));
         reading
     }

@@ -2,17 +2,19 @@
 
 mod files;
 mod load;
+mod published;
 
 use std::fs;
 use std::path::Path;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use proof_messenger_relay::signer::Signing;
 use proof_messenger_relay::timestamp::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
-use crate::support::ask::Ask;
+use crate::support::ask::{Ask, signing};
 use crate::support::program::{Serving, program};
 use crate::support::recording::{ask, connect};
 use crate::support::signer::{Signer, trust_store};
@@ -86,9 +88,10 @@ impl Reloading {
 
     /// What becomes of a request that somebody signs now: the policy that allows it, or the code.
     async fn decides(&mut self, signer: &Signer) -> String {
-        let mut request = Ask::get("/transfers/7");
-        request.created = SystemClock.now();
-        let answer = ask(&mut self.client, &request.signed(signer)).await.unwrap();
+        let signing =
+            Signing { created: Some(SystemClock.now()), ..signing("sig", &["@method", "@target-uri"]) };
+        let request = Ask::get("/transfers/7").signed_as(signer, &signing);
+        let answer = ask(&mut self.client, &request).await.unwrap();
         let name = if answer.allowed { "policy" } else { "code" };
         answer.metadata[name].clone()
     }

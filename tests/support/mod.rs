@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod golden;
 pub mod people;
 pub mod program;
+pub mod publisher;
 pub mod receipts;
 pub mod recording;
 pub mod relay;

@@ -4,13 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use ureq::Agent;
-use ureq::http::Uri;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::exchange::{Answer, Cosigned, WitnessError, answer, request};
 use super::progress::{Progress, Submission};
 use crate::evidence::merkle::Hash;
 use crate::evidence::note::{KeyKind, VerifierKey};
+use crate::outbound::{self, NoAuthorities};
 use crate::timestamp::{Clock as _, SystemClock};
 
 /// How long a request may take, from the look-up of the name to the last byte of the answer.
@@ -37,14 +36,13 @@ pub enum WitnessSettingsError {
         "expected the key of a witness (type 0x04, cosignature/v1), but found one that signs notes (0x01)"
     )]
     KeyKind,
-    #[error("expected the certificates of authorities in PEM")]
-    Authorities,
+    #[error("{0}")]
+    Authorities(#[from] NoAuthorities),
 }
 
 impl Witness {
-    /// The witness with this submission prefix: `/add-checkpoint` is added to it. Certificates are checked against those of
-    /// `authorities`, in PEM, and otherwise against Mozilla's list. Proxies are taken from the environment (`https_proxy`
-    /// and so on).
+    /// The witness with this submission prefix: `/add-checkpoint` is added to it. `authorities` is what
+    /// [`outbound::agent`] takes.
     ///
     /// # Errors
     /// When it could never be asked.
@@ -56,18 +54,13 @@ impl Witness {
         if key.kind() != KeyKind::Cosignature {
             return Err(WitnessSettingsError::KeyKind);
         }
-        check_url(submission_prefix)?;
-        let tls = TlsConfig::builder().root_certs(match authorities {
-            Some(pem) => RootCerts::new_with_certs(&certificates(pem)?),
-            None => RootCerts::WebPki,
-        });
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            // A witness has no reason to send us elsewhere, and elsewhere is not where the operator said.
-            .max_redirects(0)
-            .http_status_as_error(false);
+        // It has no reason to ask for anything but the one path.
+        if outbound::plain_url(submission_prefix).is_none_or(|uri| uri.query().is_some()) {
+            return Err(WitnessSettingsError::Url);
+        }
+        let agent = outbound::agent(authorities)?;
         let url = format!("{}/add-checkpoint", submission_prefix.trim_end_matches('/'));
-        Ok(Self { url, key, agent: config.build().new_agent(), timeout: TIMEOUT })
+        Ok(Self { url, key, agent, timeout: TIMEOUT })
     }
 
     /// The same witness, with another time that a request may take than 10 seconds.
@@ -137,23 +130,4 @@ fn elsewhere(asked: u64, stands: Option<u64>, log: u64) -> Result<u64, WitnessEr
         _ if asked == log => Err(WitnessError::Forked(log)),
         _ => Err(WitnessError::NoSize),
     }
-}
-
-fn check_url(url: &str) -> Result<(), WitnessSettingsError> {
-    let uri: Uri = url.parse().map_err(|_| WitnessSettingsError::Url)?;
-    let known = matches!(uri.scheme_str(), Some("http" | "https"));
-    // A password would end up in logs.
-    let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    let whole = uri.query().is_none() && !url.contains('#');
-    if known && plain && whole { Ok(()) } else { Err(WitnessSettingsError::Url) }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<ureq::tls::Certificate<'static>>, WitnessSettingsError> {
-    let mut certificates = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|_| WitnessSettingsError::Authorities)? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() { Err(WitnessSettingsError::Authorities) } else { Ok(certificates) }
 }
