@@ -112,7 +112,7 @@ impl Relay {
             .unwrap_or_else(|problems| panic!("{problems}"));
         let server = Server::bind(config, Arc::new(SystemClock)).await.unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).unwrap();
-        tokio::spawn(server.serve(std::future::pending()));
+        tokio::spawn(server.serve(std::future::pending(), std::future::pending()));
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             connections.push(endpoint.connect().await.unwrap());

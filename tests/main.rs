@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod denials;
 mod descriptors;
+mod draining;
 mod envoy;
 mod evidence;
 mod examples;

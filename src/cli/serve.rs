@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -46,7 +47,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     start_log(config.log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(config, args.config.is_some()))
+    let result = runtime.block_on(serve(config, args.config.is_some()));
+    // What hangs in a thread of its own, such as a request to a witness, is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
@@ -86,24 +90,43 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
             "there is no policy, so every request is denied: {advice}; `config default` prints a commented file"
         );
     }
+    let (stop, stopping) = watch::channel(Stop::No);
+    tokio::spawn(async move {
+        let first = tokio::select! {
+            _ = terminate.recv() => Stop::Gently,
+            _ = interrupt.recv() => Stop::Now,
+        };
+        stop.send_replace(first);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.send_replace(Stop::Now);
+    });
     server
-        .serve(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("stopping: what is in flight is finished first");
-        })
+        .serve(until(stopping.clone(), Stop::Gently), until(stopping, Stop::Now))
         .await
         .map_err(Failure::failed)?;
-    if let Some(evidence) = &relay.evidence {
-        evidence.close();
-    }
     for (policy, code, times) in relay.observed.counts() {
         tracing::warn!(policy = &*policy, code = code.as_str(), times, "observed, not enforced");
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What signals ask for: SIGTERM to drain, SIGINT or a second signal to lose no time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    No,
+    Gently,
+    Now,
+}
+
+async fn until(mut stopping: watch::Receiver<Stop>, asked: Stop) {
+    if stopping.wait_for(|stop| *stop >= asked).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending().await
+    }
 }
 
 fn start_log(Log { level, format }: Log) {

@@ -43,6 +43,8 @@ pub struct ConfigFile {
     /// Types of structured fields beyond the standard ones, for components with `;sf`.
     #[schemars(with = "BTreeMap<String, FieldType>", extend("propertyNames" = {"format": "field-name"}))]
     pub structured_fields: BTreeMap<Text<FieldName>, FieldType>,
+    /// How the relay stops.
+    pub drain: Drain,
     /// What is written to standard error.
     pub log: Log,
 }
@@ -61,6 +63,7 @@ impl Default for ConfigFile {
             limits: Limits::default(),
             denials: Denials::default(),
             structured_fields: BTreeMap::new(),
+            drain: Drain::default(),
             log: Log::default(),
         }
     }
@@ -424,6 +427,22 @@ impl Default for Checkpoint {
             stdout: false,
             witnesses: Vec::new(),
         }
+    }
+}
+
+/// How the relay stops when it gets SIGTERM. Both together are how long it may take, and a few seconds for the evidence.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// For how long it says that it is not ready, and answers all the same: until whoever balances the load has seen it.
+    pub delay: Span,
+    /// For how long what is in flight may take after that. Then it is cut off, and the proxy denies it.
+    pub timeout: Span,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Span::new(Duration(5)), timeout: Span::new(Duration(15)) }
     }
 }
 

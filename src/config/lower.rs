@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings, file};
+use super::{Config, Drain, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings, file};
 use crate::envoy::Denials;
 use crate::evidence::recorder::{Target, host_name};
 use crate::evidence::{Durability, Pace};
@@ -67,6 +67,7 @@ impl file::ConfigFile {
                 file::Denials::Opaque => Denials::Opaque,
             },
             field_types: FieldTypes::default().with(field_types),
+            drain: Drain { delay: seconds(self.drain.delay), timeout: seconds(self.drain.timeout) },
             log: self.log,
             path: None,
             fixed: serde_json::Map::default(),
@@ -76,9 +77,12 @@ impl file::ConfigFile {
     }
 }
 
+fn seconds(span: file::Span) -> Duration {
+    Duration::from_secs(span.into_inner().0.unsigned_abs())
+}
+
 impl file::KeySource {
     fn remote(self, folder: &Path) -> Option<RemoteSettings> {
-        let seconds = |span: file::Span| Duration::from_secs(span.into_inner().0.unsigned_abs());
         Some(RemoteSettings {
             url: self.url?.into_inner().0.into(),
             ca: self.ca.map(|file| folder.join(file)),

@@ -16,6 +16,7 @@ mod schema;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use advice::{on_keys, on_publishing};
 pub use problem::{Location, Problem, Problems};
@@ -60,6 +61,7 @@ pub struct Config {
     pub in_flight_bytes: usize,
     pub denials: Denials,
     pub field_types: FieldTypes,
+    pub drain: Drain,
     pub log: file::Log,
     /// The file that this was read from, if it was one.
     pub path: Option<PathBuf>,
@@ -69,6 +71,15 @@ pub struct Config {
     pub digest: Box<str>,
     /// What is allowed, and perhaps not meant.
     pub remarks: Vec<Problem>,
+}
+
+/// How the relay stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// For how long it answers before it takes no more connections.
+    pub delay: Duration,
+    /// For how long what is in flight may take after that.
+    pub timeout: Duration,
 }
 
 /// The members that a running relay takes a new version of. Any other needs a restart, and so do the URLs of keys.

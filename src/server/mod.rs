@@ -11,14 +11,19 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
-use crate::config::{Config, on_keys, on_publishing};
+use crate::config::{Config, Drain, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
+use crate::evidence::recorder::Recorder;
 use crate::keys::remote::{Remote, RemoteSettings};
 use crate::keys::store::{self, StoreError};
 use crate::relay::Relay;
@@ -27,6 +32,9 @@ use crate::timestamp::Clock;
 pub use evidence::EvidenceError;
 pub use receipts::ReceiptsError;
 use reload::{Reloader, Sources};
+
+/// So long the last checkpoint may take, with the witnesses that are asked to cosign it.
+const SEALING: Duration = Duration::from_secs(5);
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +55,9 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+/// Why it stopped serving.
+pub type ServeError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A relay that listens, and does not answer yet.
 pub struct Server {
     listener: TcpListener,
@@ -55,6 +66,7 @@ pub struct Server {
     relay: Arc<Relay>,
     reloader: Reloader,
     remarks: Vec<String>,
+    drain: Drain,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
     message_bytes: usize,
 }
@@ -82,6 +94,7 @@ impl Server {
             Some(admin) => Some(listen(admin).await.map(|(listener, address)| Admin { listener, address })?),
             None => None,
         };
+        let drain = config.drain;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let on_policies = config.remarks.iter().map(ToString::to_string);
         let remarks =
@@ -95,7 +108,7 @@ impl Server {
             evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
         let relay = Arc::new(relay);
         let reloader = Reloader::new(Arc::clone(&relay), sources).map_err(StartError::Signals)?;
-        Ok(Self { listener, address, admin, relay, reloader, remarks, message_bytes })
+        Ok(Self { listener, address, admin, relay, reloader, remarks, drain, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -122,15 +135,19 @@ impl Server {
         &self.relay
     }
 
-    /// Serves until `shutdown` is ready, then finishes what is in flight. When one of the servers fails, so does this.
+    /// Serves until `shutdown` is ready. Then it says that it is not ready and goes on for as long as `drain.delay`, or until
+    /// `hurry` is ready; then it takes no more connections, finishes what is in flight for as long as `drain.timeout`, and
+    /// seals the evidence. When one of the servers fails, so does this.
     ///
     /// # Errors
-    /// When a listener fails.
+    /// When a listener fails, and when the evidence cannot be sealed in time.
     pub async fn serve(
         self,
         shutdown: impl Future<Output = ()>,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
         let (stop, stopping) = watch::channel(());
+        let relay = Arc::clone(&self.relay);
         let admin_routes = admin::routes(self.relay.receipts.as_ref());
         let reloader = self.reloader.run(stopping.clone());
         let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay))
@@ -154,22 +171,41 @@ impl Server {
         let http = async {
             match self.admin {
                 Some(admin) => axum::serve(admin.listener, admin_routes)
-                    .with_graceful_shutdown(until(stopping))
+                    .with_graceful_shutdown(until(stopping.clone()))
                     .await
-                    .map_err(Into::into),
+                    .map_err(ServeError::from),
                 None => Ok(()),
             }
-        };
-        let shutdown = async {
-            shutdown.await;
-            drop(stop);
-            Ok(())
         };
         let reloader = async {
             reloader.await;
             Ok(())
         };
-        tokio::try_join!(async { grpc.await.map_err(Into::into) }, http, reloader, shutdown).map(|_| ())
+        let served = async {
+            tokio::try_join!(async { grpc.await.map_err(ServeError::from) }, http, reloader).map(|_| ())
+        };
+        let drained = async {
+            shutdown.await;
+            tracing::info!("draining: not ready, and answering until the load is elsewhere");
+            health.set_not_serving::<AuthorizationServer<AuthorizationService>>().await;
+            health.set_service_status("", ServingStatus::NotServing).await;
+            tokio::select! {
+                () = sleep(self.drain.delay) => {}
+                () = hurry => {}
+            }
+            tracing::info!("stopping: what is in flight is finished first");
+            drop(stop);
+            sleep(self.drain.timeout).await;
+            tracing::warn!("what is still in flight is cut off");
+        };
+        tokio::select! {
+            result = served => result?,
+            () = drained => {}
+        }
+        let Some(evidence) = relay.evidence.is_some().then_some(relay) else { return Ok(()) };
+        let sealed = spawn_blocking(move || evidence.evidence.as_ref().map(Recorder::close));
+        timeout(SEALING, sealed).await.map_err(|_| "the evidence could not be sealed in time")??;
+        Ok(())
     }
 }
 

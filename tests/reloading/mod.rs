@@ -71,8 +71,7 @@ impl Reloading {
 
     /// Asks it to look at once.
     fn hang_up(&self) {
-        let pid = rustix::process::Pid::from_raw(self.relay.id().try_into().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        self.relay.signal(rustix::process::Signal::HUP);
     }
 
     /// The next line of the log that is about a reload.

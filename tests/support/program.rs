@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -60,10 +61,19 @@ impl Serving {
         Self { child, log, address, listening }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop without delay, and waits until it has.
     pub fn stop(&mut self) -> std::process::ExitStatus {
-        let stopped = Command::new("kill").arg(self.child.0.id().to_string()).status().unwrap();
-        assert!(stopped.success());
+        self.signal(Signal::INT);
+        self.wait()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.0.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
         self.child.0.wait().unwrap()
     }
 

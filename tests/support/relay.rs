@@ -79,7 +79,9 @@ impl Relay {
         let server = Server::bind(config, clock).await.unwrap_or_else(|error| panic!("{error}"));
         let (address, admin) = (server.address(), server.admin_address());
         let relay = Arc::clone(server.relay());
-        let task = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
+        let task = tokio::spawn(async move {
+            server.serve(std::future::pending(), std::future::pending()).await.unwrap()
+        });
         Self { address, admin, clock: handle, relay, task, _folder: folder }
     }
 
