@@ -14,6 +14,7 @@ const PIECE_BYTES: usize = 1024;
 pub struct Admission {
     checks: Arc<Semaphore>,
     pieces: Arc<Semaphore>,
+    limit: usize,
 }
 
 /// A place. It is free again when this is dropped.
@@ -28,10 +29,24 @@ impl Admission {
     #[must_use]
     pub fn new(checks: usize, bytes: usize) -> Self {
         let most = Semaphore::MAX_PERMITS;
+        let limit = checks.min(most);
         Self {
-            checks: Arc::new(Semaphore::new(checks.min(most))),
+            limit,
+            checks: Arc::new(Semaphore::new(limit)),
             pieces: Arc::new(Semaphore::new((bytes / PIECE_BYTES).min(most))),
         }
+    }
+
+    /// How many there may be at once.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.limit.saturating_sub(self.checks.available_permits())
     }
 
     /// A place for a message of so many bytes, if there is one now.

@@ -72,6 +72,7 @@ pub mod replay;
 pub mod evidence;
 
 pub mod admission;
+pub mod metrics;
 pub mod observed;
 
 pub mod receipt;

@@ -14,6 +14,7 @@ use crate::evidence::decided::Grounds;
 use crate::evidence::recorder::Recorder;
 use crate::keys::Key;
 use crate::keys::store::TrustStore;
+use crate::metrics::{Metrics, Stage, Stopwatch};
 use crate::observed::Observed;
 use crate::policy::{Challenge, Evidence, Facts, Mode, Open, Permitted, Policies, Policy};
 use crate::proof::ProofFields;
@@ -33,6 +34,7 @@ pub struct Relay {
     pub clock: Arc<dyn Clock>,
     /// Who is let in to be checked at all. A place is taken before any work is queued.
     pub admission: Admission,
+    pub metrics: Metrics,
     /// How often policies that only observe would have denied.
     pub observed: Observed,
     /// Where decisions are recorded; nowhere, if the operator wants no evidence.
@@ -131,6 +133,7 @@ impl Relay {
             misses: watch::Sender::new(()),
             clock,
             admission: Admission::new(config.in_flight, config.in_flight_bytes),
+            metrics: Metrics::new(),
             observed: Observed::default(),
             evidence: None,
             receipts: None,
@@ -159,29 +162,37 @@ impl Relay {
 
     /// Decides by these rules about a request, or about the reason why it could not even be read.
     ///
-    /// Whatever the outcome, it is recorded before it is answered.
+    /// Whatever the outcome, it is recorded before it is answered. The stopwatch was started when the message came.
     pub async fn check(
         &self,
         rules: &Rules,
         request: Result<Request<'_>, Denial>,
         place: Option<Place>,
+        mut stopwatch: Stopwatch,
     ) -> Decision {
-        let started = self.clock.now();
-        let id = id_at(started);
+        stopwatch.lap(&self.metrics, Stage::Read);
+        let id = id_at(self.clock.now());
         let (decision, grounds) = match &request {
             Err(denial) => (Decision::denied(id, denial.clone()), Grounds::default()),
             Ok(_) if place.is_none() => {
                 let denial = Denial::new(Code::Overloaded, "try again later");
                 (Decision::denied(id, denial), Grounds::default())
             }
-            Ok(request) => self.decide(rules, id, request).await,
+            Ok(request) => self.decide(rules, id, request, &mut stopwatch).await,
         };
         let mut decision = self.record(rules, decision, request.as_ref().ok(), &grounds).await;
+        if self.evidence.is_some() {
+            stopwatch.lap(&self.metrics, Stage::Record);
+        }
         decision.receipt = request.as_ref().ok().and_then(|request| self.receipt(rules, &decision, request));
+        if decision.receipt.is_some() {
+            stopwatch.lap(&self.metrics, Stage::Receipt);
+        }
+        self.metrics.decided(&decision, stopwatch.total());
         if decision.code() == Some(Code::KeyUnknown) {
             self.misses.send_replace(());
         }
-        decision.log(self.clock.now().since_epoch().saturating_sub(started.since_epoch()));
+        decision.log(stopwatch.total());
         decision
     }
 
@@ -189,10 +200,19 @@ impl Relay {
     ///
     /// A policy that only observes decides where none below it enforces: whatever it would say, what an older policy
     /// protects stays protected.
-    async fn decide(&self, rules: &Rules, id: Uuid, request: &Request<'_>) -> (Decision, Grounds) {
+    async fn decide(
+        &self,
+        rules: &Rules,
+        id: Uuid,
+        request: &Request<'_>,
+        stopwatch: &mut Stopwatch,
+    ) -> (Decision, Grounds) {
         let facts = match Facts::of(request) {
             Ok(facts) => facts,
-            Err(denial) => return (Decision::denied(id, denial), Grounds::default()),
+            Err(denial) => {
+                stopwatch.lap(&self.metrics, Stage::Decide);
+                return (Decision::denied(id, denial), Grounds::default());
+            }
         };
         let mut observing: Option<(&Policy, Result<Permit, Denial>, Grounds)> = None;
         let mut left_out = Vec::new();
@@ -216,7 +236,7 @@ impl Relay {
             let observed =
                 observing.and_then(|(policy, permit, _)| Some(self.observe(policy, permit.err()?)));
             let policy_name = Some(Arc::clone(&policy.name));
-            let verdict = match self.grant(request, permit).await {
+            let verdict = match self.grant(request, permit, stopwatch).await {
                 Ok(grant) => Verdict::Allowed(grant),
                 Err(denial) => {
                     let asks = denial.code.asks_for_proof();
@@ -228,9 +248,10 @@ impl Relay {
         }
         let Some((policy, permit, grounds)) = observing else {
             let denial = Policies::none_for(facts.target(), request.path(), &left_out);
+            stopwatch.lap(&self.metrics, Stage::Decide);
             return (Decision::denied(id, denial), Grounds::default());
         };
-        let (verdict, observed) = match self.grant(request, permit).await {
+        let (verdict, observed) = match self.grant(request, permit, stopwatch).await {
             Ok(grant) => (Verdict::Allowed(grant), None),
             Err(denial) => (Verdict::Observed, Some(self.observe(policy, denial))),
         };
@@ -306,12 +327,19 @@ impl Relay {
     }
 
     /// The last step: the proofs are claimed, once the policy that decides is found.
-    async fn grant(&self, request: &Request<'_>, permit: Result<Permit, Denial>) -> Result<Grant, Denial> {
+    async fn grant(
+        &self,
+        request: &Request<'_>,
+        permit: Result<Permit, Denial>,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<Grant, Denial> {
+        stopwatch.lap(&self.metrics, Stage::Decide);
         match permit? {
             Permit::Unsigned(open) => Ok(Grant::Unsigned(open)),
             Permit::Proven(permitted) => {
-                let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await?;
-                Ok(Grant::Verified(unused.at(self.clock.now())?))
+                let unused = self.guard.claim(permitted, request.stream_id, self.clock.now()).await;
+                stopwatch.lap(&self.metrics, Stage::Claim);
+                Ok(Grant::Verified(unused?.at(self.clock.now())?))
             }
         }
     }

@@ -13,6 +13,7 @@ mod evidence;
 mod examples;
 mod explain;
 mod lint;
+mod monitoring;
 mod policies;
 mod properties;
 mod purity;

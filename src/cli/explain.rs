@@ -15,6 +15,7 @@ use crate::envoy::RecordedCheck;
 use crate::explain::{Asked, Story, Text, explain, newest_created};
 use crate::keys::store;
 use crate::limits::Limits;
+use crate::metrics::Stopwatch;
 use crate::relay::Relay;
 use crate::replay::{Guard, MemoryStore};
 use crate::request::Request;
@@ -133,7 +134,8 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
         None
     } else {
         let place = relay.admission.admit(bytes);
-        let decision = runtime.block_on(relay.check(&relay.rules(), request.clone(), place));
+        let decision =
+            runtime.block_on(relay.check(&relay.rules(), request.clone(), place, Stopwatch::start()));
         // What that claimed was claimed at another time.
         relay.guard = Guard::new("explain", no_claims(), relay.rules().policies.acceptance());
         decision.code()

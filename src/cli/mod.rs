@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod evidence;
 mod explain;
+mod health;
 mod keys;
 mod lint;
 mod recorded;
@@ -34,6 +35,9 @@ enum Command {
     /// Run the relay (the default).
     #[command(after_help = "Example:\n  proof-messenger-relay serve --config relay.yaml")]
     Serve(serve::ServeArgs),
+    /// Ask whether the relay on this machine is ready.
+    #[command(after_help = health::EXAMPLES)]
+    Health(health::HealthArgs),
     /// Make a key pair, or show what a trust store holds.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
     let result = match cli.command {
         None => serve::run(&cli.serve),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Health(args)) => health::run(&args),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Check(args)) => check::run(args),

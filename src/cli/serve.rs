@@ -21,6 +21,19 @@ use crate::timestamp::SystemClock;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Overrides `log.level`.
+    #[arg(long, env = "PROOF_MESSENGER_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Overrides `log.format`.
+    #[arg(long, env = "PROOF_MESSENGER_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Which settings, and where they are served.
+#[derive(Debug, Args)]
+pub(super) struct SettingsArgs {
     /// The configuration file. Without one, the built-in settings deny everything.
     #[arg(long, env = "PROOF_MESSENGER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -30,24 +43,25 @@ pub(super) struct ServeArgs {
     /// Overrides `admin`.
     #[arg(long, env = "PROOF_MESSENGER_ADMIN", value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
-    /// Overrides `log.level`.
-    #[arg(long, env = "PROOF_MESSENGER_LOG_LEVEL", value_name = "LEVEL")]
-    log_level: Option<LogLevel>,
-    /// Overrides `log.format`.
-    #[arg(long, env = "PROOF_MESSENGER_LOG_FORMAT", value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
+}
+
+impl SettingsArgs {
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let mut config = Config::load_or_built_in(self.config.as_deref()).map_err(Failure::usage)?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.admin = self.admin.or(config.admin);
+        Ok(config)
+    }
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let mut config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
-    config.listen = args.listen.unwrap_or(config.listen);
-    config.admin = args.admin.or(config.admin);
+    let mut config = args.settings.load()?;
     config.log.level = args.log_level.unwrap_or(config.log.level);
     config.log.format = args.log_format.unwrap_or(config.log.format);
     start_log(config.log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let result = runtime.block_on(serve(config, args.config.is_some()));
+    let result = runtime.block_on(serve(config, args.settings.config.is_some()));
     // What hangs in a thread of its own, such as a request to a witness, is not waited for.
     runtime.shutdown_background();
     result

@@ -19,7 +19,7 @@ pub struct ConfigFile {
     /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
     /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
     pub listen: Text<ListenAddress>,
-    /// Where HTTP is served: the keys of receipts, at `/.well-known/jwks.json`. IP address and port; nothing is served
+    /// Where HTTP is served: `/livez`, `/readyz`, `/metrics`, and the keys of receipts at `/.well-known/jwks.json`. IP address and port; nothing is served
     /// without it. Whoever answers in its place decides what backends believe.
     pub admin: Option<Text<ListenAddress>>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.

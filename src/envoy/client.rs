@@ -14,7 +14,10 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::request::{Body, Request, Source};
 
@@ -56,11 +59,25 @@ pub struct Answer {
 /// # Errors
 /// When the relay cannot be reached in time, and when it answers with a gRPC error.
 pub async fn check(address: &str, timeout: Duration, request: &Request<'_>) -> Result<Answer, CheckError> {
-    let connect = |source| CheckError::Connect { address: address.to_owned(), source };
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(connect)?;
-    let channel = endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(connect)?;
+    let channel = connect(address, timeout).await?;
     let response = AuthorizationClient::new(channel).check(check_request(request)).await?;
     Ok(answer(response.into_inner()))
+}
+
+/// Asks the health service about the relay as a whole.
+///
+/// # Errors
+/// When it cannot be reached in time, and when it answers with a gRPC error.
+pub async fn is_serving(address: &str, timeout: Duration) -> Result<bool, CheckError> {
+    let channel = connect(address, timeout).await?;
+    let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?.into_inner();
+    Ok(answer.status() == ServingStatus::Serving)
+}
+
+async fn connect(address: &str, timeout: Duration) -> Result<Channel, CheckError> {
+    let failed = |source| CheckError::Connect { address: address.to_owned(), source };
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(failed)?;
+    endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(failed)
 }
 
 /// The message that Envoy would send: raw headers, the body as bytes, and the mark of a body that was buffered.

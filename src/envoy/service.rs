@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{body_bytes, read_request, write_response};
 use crate::admission::Place;
+use crate::metrics::Stopwatch;
 use crate::relay::Relay;
 
 /// Answers Envoy's checks.
@@ -23,12 +24,13 @@ impl AuthorizationService {
     }
 
     async fn answer(&self, check: CheckRequest, place: Option<Place>) -> Result<CheckResponse, Status> {
+        let stopwatch = Stopwatch::start();
         let rules = self.relay.rules();
         let request = read_request(&check, &rules.limits)
             .map_err(|not_http| Status::invalid_argument(not_http.to_string()))?;
         let inbound: Vec<&str> =
             request.as_ref().map(|request| request.fields.names().collect()).unwrap_or_default();
-        let decision = self.relay.check(&rules, request, place).await;
+        let decision = self.relay.check(&rules, request, place, stopwatch).await;
         Ok(write_response(&decision, &inbound, rules.denials))
     }
 }

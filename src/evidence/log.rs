@@ -45,6 +45,12 @@ impl Log {
         &self.origin
     }
 
+    /// How many records it has.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.tree.end()
+    }
+
     /// How many records no checkpoint covers.
     #[must_use]
     pub const fn unsealed(&self) -> u64 {

@@ -14,6 +14,7 @@
 pub mod appender;
 pub mod check;
 pub mod checkpoint;
+mod counts;
 pub mod decided;
 pub mod file;
 pub mod line;
@@ -31,5 +32,6 @@ pub mod tlog_proof;
 pub mod witness;
 mod writer;
 
+pub use counts::Counts;
 pub use queue::Unavailable;
 pub use writer::{Durability, Pace};

@@ -101,6 +101,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// How many records wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().work.entries.len()
+    }
+
     /// What there is to write now.
     pub(super) fn take_now(&self) -> Work {
         Self::taken(&mut self.lock())

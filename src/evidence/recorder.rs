@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::appender::Stream;
+use super::counts::{Counters, Counts};
 use super::decided::{Grounds, Losses, Provenance};
 use super::file::{self, OpenError, SetAside};
 use super::log::Log;
@@ -74,6 +76,7 @@ pub struct Recorder {
     writes_here: bool,
     writer: Arc<Mutex<Writer>>,
     queue: Arc<Queue>,
+    counters: Arc<Counters>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -114,7 +117,7 @@ impl Recorder {
         let size = tree.end();
         let provenance = Provenance { log: (&*origin).into(), instance, redact };
         let provenance = Arc::new(provenance);
-        let queue = Arc::new(Queue::default());
+        let (queue, counters) = (Arc::new(Queue::default()), Arc::new(Counters::default()));
         let file = sink.file.as_ref().map(|(_, path)| path.as_path());
         let Open { outbound, witnesses, thread: publisher } = outlets.open(file, size, &queue)?;
         let mut writer = Writer {
@@ -128,6 +131,7 @@ impl Recorder {
             witnesses,
             sealed_at: Instant::now(),
             looked_at: Instant::now(),
+            counters: Arc::clone(&counters),
             failing: false,
         };
         let result = writer.write_lines(Seal::Now, |batch, provenance, now| {
@@ -146,7 +150,11 @@ impl Recorder {
             .name("evidence".into())
             .spawn(move || Writer::run(&of_thread, &waiting))?;
         let threads = Mutex::new(std::iter::once(thread).chain(publisher).collect());
-        Ok(Started { recorder: Self { provenance, writes_here, writer, queue, threads }, size, set_aside })
+        Ok(Started {
+            recorder: Self { provenance, writes_here, writer, queue, counters, threads },
+            size,
+            set_aside,
+        })
     }
 
     /// Records a decision that was made under the configuration with this digest, and returns once the record is as durable as the operator asked for.
@@ -195,7 +203,15 @@ impl Recorder {
 
     /// Counts a decision that was answered without a record: the log will say so.
     pub fn lose(&self, allowed: bool, config: Arc<str>, at: Timestamp) {
+        let counter = if allowed { &self.counters.lost_allowed } else { &self.counters.lost_denied };
+        counter.fetch_add(1, Ordering::Relaxed);
         self.queue.lose(Losses::one(allowed, config, at));
+    }
+
+    /// What the log has done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counters.read(self.queue.waiting())
     }
 
     /// Writes what waits and seals the log. Decisions after this cannot be recorded.

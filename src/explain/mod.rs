@@ -16,6 +16,7 @@ mod text;
 
 use crate::denial::{Denial, quoted};
 use crate::limits::Limits;
+use crate::metrics::Stopwatch;
 use crate::policy::{Facts, Policy, Terms};
 use crate::printable::{printable, printable_lines};
 use crate::proof::ProofFields;
@@ -56,7 +57,9 @@ pub fn newest_created(request: &Request<'_>, limits: &Limits) -> Option<Timestam
 /// Decides, and tells why. The clock of the relay should stand still, and its replay store be empty.
 pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
     let (now, rules) = (relay.clock.now(), relay.rules());
-    let decision = relay.check(&rules, asked.request.clone(), relay.admission.admit(asked.bytes)).await;
+    let decision = relay
+        .check(&rules, asked.request.clone(), relay.admission.admit(asked.bytes), Stopwatch::start())
+        .await;
     let mut story = Story {
         request: RequestStory { source: asked.source, notes: asked.notes, ..RequestStory::default() },
         time: Time {

@@ -153,6 +153,10 @@ impl ReplayStore for MemoryStore {
     ) -> Pin<Box<dyn Future<Output = Result<Outcome, StoreFailure>> + Send + 'a>> {
         Box::pin(ready(self.claim_now(claims, now.unix_seconds(), repeat_seconds)))
     }
+
+    fn fill(&self) -> (usize, usize) {
+        (self.len(), self.capacity)
+    }
 }
 
 fn shard_of(claim: &Claim) -> usize {

@@ -61,6 +61,9 @@ pub trait ReplayStore: Send + Sync {
         now: Timestamp,
         repeat_seconds: i64,
     ) -> Pin<Box<dyn Future<Output = Result<Outcome, StoreFailure>> + Send + 'a>>;
+
+    /// How many claims it holds, and how many it can hold.
+    fn fill(&self) -> (usize, usize);
 }
 
 /// A permitted request whose proofs were never used before, and now are.
@@ -114,6 +117,12 @@ impl Guard {
     /// be, so proofs from before are not accepted for longer either.
     pub fn remember(&self, acceptance: Acceptance, now: Timestamp) {
         self.memories.write().unwrap_or_else(PoisonError::into_inner).extend(acceptance, now.unix_seconds());
+    }
+
+    /// How many proofs are remembered, and how many can be.
+    #[must_use]
+    pub fn fill(&self) -> (usize, usize) {
+        self.store.fill()
     }
 
     /// Claims every proof of a permitted request. A request that is denied before this may be sent again.

@@ -3,6 +3,7 @@
 mod admin;
 mod evidence;
 mod look;
+mod readiness;
 mod receipts;
 mod reload;
 mod remote;
@@ -18,20 +19,27 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
+use tonic::server::NamedService as _;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, Drain, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
 use crate::evidence::recorder::Recorder;
 use crate::keys::remote::{Remote, RemoteSettings};
 use crate::keys::store::{self, StoreError};
+use crate::metrics::Reloaded;
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
 pub use evidence::EvidenceError;
+use readiness::Readiness;
 pub use receipts::ReceiptsError;
 use reload::{Reloader, Sources};
+
+/// How often it is looked whether the relay is ready, for those who watch its health.
+const LOOKS: Duration = Duration::from_millis(250);
 
 /// So long the last checkpoint may take, with the witnesses that are asked to cosign it.
 const SEALING: Duration = Duration::from_secs(5);
@@ -65,6 +73,7 @@ pub struct Server {
     admin: Option<Admin>,
     relay: Arc<Relay>,
     reloader: Reloader,
+    readiness: Arc<Readiness>,
     remarks: Vec<String>,
     drain: Drain,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
@@ -86,7 +95,7 @@ impl Server {
     pub async fn bind(mut config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let remotes = config.key_urls.iter().cloned().map(remote);
         let remotes = remotes.collect::<Result<Vec<_>, _>>()?;
-        let sources = Sources::of(&config, remotes);
+        let sources = Sources::of(&config, remotes.clone());
         let trust_store = store::load(&config.key_files, &[])?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let (listener, address) = listen(config.listen).await?;
@@ -107,8 +116,11 @@ impl Server {
         relay.evidence =
             evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
         let relay = Arc::new(relay);
+        relay.metrics.reloaded(Reloaded::Policies, true);
+        relay.metrics.reloaded(Reloaded::Keys, true);
+        let readiness = Arc::new(Readiness::new(Arc::clone(&relay), remotes.clone()));
         let reloader = Reloader::new(Arc::clone(&relay), sources).map_err(StartError::Signals)?;
-        Ok(Self { listener, address, admin, relay, reloader, remarks, drain, message_bytes })
+        Ok(Self { listener, address, admin, relay, reloader, readiness, remarks, drain, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -148,12 +160,13 @@ impl Server {
     ) -> Result<(), ServeError> {
         let (stop, stopping) = watch::channel(());
         let relay = Arc::clone(&self.relay);
-        let admin_routes = admin::routes(self.relay.receipts.as_ref());
+        let admin_routes = admin::routes(Arc::clone(&relay), Arc::clone(&self.readiness));
         let reloader = self.reloader.run(stopping.clone());
         let authorization = AuthorizationServer::new(AuthorizationService::new(self.relay))
             .max_decoding_message_size(self.message_bytes);
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<AuthorizationServer<AuthorizationService>>().await;
+        let readiness = self.readiness;
+        tell(&health, readiness.is_ready()).await;
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -169,17 +182,24 @@ impl Server {
                 until(stopping.clone()),
             );
         let http = async {
-            match self.admin {
-                Some(admin) => axum::serve(admin.listener, admin_routes)
-                    .with_graceful_shutdown(until(stopping.clone()))
-                    .await
-                    .map_err(ServeError::from),
-                None => Ok(()),
+            if let Some(admin) = self.admin {
+                admin::serve(admin.listener, admin_routes, stopping.clone()).await;
             }
+            Ok(())
         };
         let reloader = async {
             reloader.await;
             Ok(())
+        };
+        let telling = async {
+            let mut was_ready = readiness.is_ready();
+            loop {
+                sleep(LOOKS).await;
+                let is_ready = readiness.is_ready();
+                if is_ready != std::mem::replace(&mut was_ready, is_ready) {
+                    tell(&health, is_ready).await;
+                }
+            }
         };
         let served = async {
             tokio::try_join!(async { grpc.await.map_err(ServeError::from) }, http, reloader).map(|_| ())
@@ -187,8 +207,8 @@ impl Server {
         let drained = async {
             shutdown.await;
             tracing::info!("draining: not ready, and answering until the load is elsewhere");
-            health.set_not_serving::<AuthorizationServer<AuthorizationService>>().await;
-            health.set_service_status("", ServingStatus::NotServing).await;
+            readiness.drain();
+            tell(&health, false).await;
             tokio::select! {
                 () = sleep(self.drain.delay) => {}
                 () = hurry => {}
@@ -201,11 +221,20 @@ impl Server {
         tokio::select! {
             result = served => result?,
             () = drained => {}
+            () = telling => {}
         }
         let Some(evidence) = relay.evidence.is_some().then_some(relay) else { return Ok(()) };
         let sealed = spawn_blocking(move || evidence.evidence.as_ref().map(Recorder::close));
         timeout(SEALING, sealed).await.map_err(|_| "the evidence could not be sealed in time")??;
         Ok(())
+    }
+}
+
+/// Tells those who watch the gRPC health service.
+async fn tell(health: &HealthReporter, is_ready: bool) {
+    let status = if is_ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in ["", AuthorizationServer::<AuthorizationService>::NAME] {
+        health.set_service_status(service, status).await;
     }
 }
 

@@ -15,6 +15,7 @@ use super::remote;
 use crate::config::{Config, on_keys};
 use crate::keys::remote::Remote;
 use crate::keys::store;
+use crate::metrics::Reloaded;
 use crate::printable::printable_lines;
 use crate::relay::Relay;
 use crate::rules::Rules;
@@ -30,7 +31,7 @@ pub(super) struct Reloader {
     asked: Signal,
     watch: Watch,
     /// What was wrong the last time, and was said.
-    problems: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 /// Where the rules in force come from.
@@ -49,12 +50,15 @@ impl Sources {
     }
 }
 
+/// Of what the new version cannot be used, and why.
+type Problem = (Reloaded, String);
+
 /// What was read.
 #[derive(Default)]
 struct Reading {
     /// Rules that are not in force yet, and where they come from.
     new: Option<(Rules, Sources)>,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
     remarks: Vec<String>,
 }
 
@@ -95,12 +99,22 @@ impl Reloader {
         let current = Arc::clone(&old);
         let reading = tokio::task::spawn_blocking(move || sources.read(&current)).await;
         let Reading { new, problems, remarks } = reading.unwrap_or_else(|error| Reading {
-            problems: vec![format!("it could not be read: {error}")],
+            problems: vec![(Reloaded::Policies, format!("it could not be read: {error}"))],
             ..Reading::default()
         });
-        for problem in problems.iter().filter(|problem| asked || !self.problems.contains(problem)) {
+        for (_, problem) in problems.iter().filter(|problem| asked || !self.problems.contains(problem)) {
             let problem = printable_lines(problem);
             tracing::error!(%problem, "not reloaded: the last good version stays in force");
+        }
+        for (what, is_new) in [
+            (Reloaded::Policies, new.as_ref().is_some_and(|(rules, _)| rules.digest != old.digest)),
+            (Reloaded::Keys, new.as_ref().is_some_and(|(rules, _)| rules.key_digests != old.key_digests)),
+        ] {
+            let concerns = |problems: &[Problem]| problems.iter().any(|(of, _)| *of == what);
+            let is_bad = concerns(&problems);
+            if is_bad || is_new || concerns(&self.problems) {
+                self.relay.metrics.reloaded(what, !is_bad);
+            }
         }
         self.problems = problems;
         match new {
@@ -128,7 +142,7 @@ impl Sources {
     fn read(mut self, current: &Rules) -> Reading {
         let mut reading = Reading::default();
         let config = self.new_config(current).unwrap_or_else(|problem| {
-            reading.problems.push(problem);
+            reading.problems.push((Reloaded::Policies, problem));
             None
         });
         if let Some(config) = &config {
@@ -137,7 +151,7 @@ impl Sources {
         let is_known = store::digests(&self.keys, &self.remotes).as_ref() == Some(&current.key_digests);
         let keys = if is_known { None } else { Some(store::load(&self.keys, &self.remotes)) };
         let keys = keys.transpose().unwrap_or_else(|problems| {
-            reading.problems.push(problems.to_string());
+            reading.problems.push((Reloaded::Keys, problems.to_string()));
             None
         });
         if keys.is_none() && !is_known {

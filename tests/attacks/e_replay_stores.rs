@@ -27,6 +27,10 @@ impl ReplayStore for Slow {
         self.0.advance(self.1);
         Box::pin(std::future::ready(Ok(Outcome::Claimed)))
     }
+
+    fn fill(&self) -> (usize, usize) {
+        (0, 1)
+    }
 }
 
 /// A store that does not answer but panic.
@@ -35,6 +39,10 @@ struct Panicking;
 impl ReplayStore for Panicking {
     fn claim<'a>(&'a self, _: &'a [Claim], _: Timestamp, _: i64) -> Claiming<'a> {
         Box::pin(async { panic!("a store's mistake") })
+    }
+
+    fn fill(&self) -> (usize, usize) {
+        (0, 1)
     }
 }
 

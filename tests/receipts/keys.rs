@@ -10,12 +10,13 @@ use proof_messenger_relay::server::Server;
 use proof_messenger_relay::timestamp::SystemClock;
 use serde_json::{Value, json};
 
-use super::{admin, receipt};
+use super::receipt;
 use crate::support::ask::Ask;
 use crate::support::receipts::{
     KeyFiles, claims, key, parts, private_jwk, public_key_jwk, receipt_of, settings,
 };
 use crate::support::relay::Relay;
+use crate::support::relay::admin;
 use crate::support::signer::Signer;
 
 const KEYS: &str = "/.well-known/jwks.json";
@@ -37,7 +38,7 @@ async fn backends_fetch_the_public_keys() {
 
     assert_eq!(admin(&relay, "HEAD", KEYS).await.status, 200);
     assert_eq!(admin(&relay, "POST", KEYS).await.status, 405);
-    for path in ["/", "/.well-known/", "/.well-known/jwks.json/", "/.well-known/jwks", "/metrics", "//"] {
+    for path in ["/", "/.well-known/", "/.well-known/jwks.json/", "/.well-known/jwks", "//"] {
         assert_eq!(admin(&relay, "GET", path).await.status, 404, "{path}");
     }
 }

@@ -7,19 +7,10 @@ mod keys;
 
 use proof_messenger_relay::envoy::client::Answer;
 
-use crate::support::client::{self, http1};
-use crate::support::relay::Relay;
-
 /// The receipt that the backend would get.
 fn receipt(answer: &Answer) -> Option<&str> {
     let mut receipts = answer.headers.iter().filter(|(name, _)| name == "x-proof-receipt");
     let receipt = receipts.next().map(|(_, value)| value.as_str());
     assert_eq!(receipts.next(), None, "one receipt at most");
     receipt
-}
-
-/// What the admin port answers.
-async fn admin(relay: &Relay, method: &str, path: &str) -> client::Answer {
-    let request = format!("{method} {path} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n");
-    http1(relay.admin.expect("an admin port"), request.as_bytes()).await
 }

@@ -54,6 +54,14 @@ impl Recording {
         self.folder().join(name)
     }
 
+    /// Changes one setting.
+    pub fn set(&self, name: &str, value: Value) {
+        let path = self.path("relay.yaml");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        config[name] = value;
+        fs::write(path, config.to_string()).unwrap();
+    }
+
     /// The command that serves.
     pub fn serve(&self) -> Command {
         program(self.folder(), &["serve", "--config", "relay.yaml"])

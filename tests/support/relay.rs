@@ -11,6 +11,7 @@ use proof_messenger_relay::rules::Rules;
 use proof_messenger_relay::server::Server;
 use proof_messenger_relay::timestamp::{Clock, SystemClock, Timestamp};
 
+use super::client::{self, http1};
 use super::signer::{Signer, trust_store};
 
 /// When tests begin, in seconds since the epoch.
@@ -92,6 +93,17 @@ impl Relay {
         let keys = self.relay.rules().trust_store();
         self.relay.replace(Rules::new(config, keys)).await;
     }
+}
+
+/// What the admin port answers.
+pub async fn admin(relay: &Relay, method: &str, path: &str) -> client::Answer {
+    ask_admin(relay.admin.expect("an admin port"), method, path).await
+}
+
+/// What the admin port at that address answers.
+pub async fn ask_admin(address: SocketAddr, method: &str, path: &str) -> client::Answer {
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n");
+    http1(address, request.as_bytes()).await
 }
 
 impl Drop for Relay {

@@ -81,6 +81,10 @@ impl ReplayStore for SlowStore {
             outcome
         })
     }
+
+    fn fill(&self) -> (usize, usize) {
+        self.store.fill()
+    }
 }
 
 /// Serves this on a port that the system chooses, until the test ends.

@@ -6,11 +6,13 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Stream};
+use super::counts::Counters;
 use super::decided::Provenance;
 use super::file;
 use super::line::checkpoint_line;
@@ -90,6 +92,7 @@ pub(super) struct Writer {
     pub witnesses: Option<Witnesses>,
     pub sealed_at: Instant,
     pub looked_at: Instant,
+    pub counters: Arc<Counters>,
     /// Whether the last lines could not be written.
     pub failing: bool,
 }
@@ -136,9 +139,11 @@ impl Writer {
 
     /// When the next checkpoint is due: others may write while the thread sleeps, so it looks again after the interval even if
     /// there is nothing to seal yet.
+    ///
+    /// A log that cannot be written is tried soon: whoever balances the load sends nothing as long as it cannot.
     fn due_at(&self) -> Instant {
         let since = if self.log.unsealed() > 0 { self.sealed_at } else { Instant::now() };
-        since + self.pace.interval
+        since + if self.failing { LOOK.min(self.pace.interval) } else { self.pace.interval }
     }
 
     /// Writes what waits, in the place of the thread, where nobody else writes: a record that need not reach the disk is
@@ -176,6 +181,7 @@ impl Writer {
         match result {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
+                    self.counters.failing.store(false, Ordering::Relaxed);
                     tracing::warn!("evidence can be written again");
                 }
             }
@@ -183,7 +189,11 @@ impl Writer {
                 losses.into_iter().for_each(|losses| queue.lose(losses));
                 // A checkpoint that is due must not make the thread try without a pause.
                 self.sealed_at = Instant::now();
+                self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                self.counters.failing.store(true, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.failing, true) {
+                    // The thread sleeps for as long as the interval was, and has to try again sooner.
+                    queue.is_due();
                     tracing::error!(%error, "evidence cannot be written");
                 }
             }
@@ -215,11 +225,14 @@ impl Writer {
         }
         self.sink.appender.append(batch.lines(), self.durability == Durability::Synced)?;
         let leaves = batch.commit();
+        self.counters.written.fetch_add(leaves.len() as u64, Ordering::Relaxed);
+        self.counters.size.store(self.log.size(), Ordering::Relaxed);
         if let Some(witnesses) = &mut self.witnesses {
             leaves.into_iter().for_each(|leaf| witnesses.push(leaf));
         }
         if let Some(sealed) = sealed {
             self.sealed_at = Instant::now();
+            self.counters.sealed_at.store(self.clock.now().since_epoch().as_secs(), Ordering::Relaxed);
             self.publish(sealed);
         }
         Ok(())

@@ -100,6 +100,7 @@ fn writer(medium: Faulty, durability: Durability) -> Writer {
         witnesses: None,
         sealed_at: Instant::now(),
         looked_at: Instant::now(),
+        counters: Arc::default(),
         failing: false,
     }
 }

@@ -1,0 +1,4 @@
+//! What operators see: metrics, probes, health.
+
+mod metrics;
+mod readiness;
