@@ -5,6 +5,7 @@ mod attacks;
 mod cli;
 mod config;
 mod conformance;
+mod containers;
 mod denials;
 mod descriptors;
 mod draining;

@@ -28,13 +28,14 @@ class Signer:
     """Somebody with a private key."""
 
     def __init__(self, binary, folder, name, trust_store, *options):
-        """Makes the key. `options` are those of the `keys new` command."""
+        """Makes the key, unless there is one. `options` are those of the `keys new` command."""
         self._binary = binary
         self.key = folder / f"{name}.jwk.json"
-        output_of(
-            *(binary, "keys", "new", "--subject", name, "--private", self.key),
-            *("--trust-store", folder / trust_store, *options),
-        )
+        if not self.key.exists():
+            output_of(
+                *(binary, "keys", "new", "--subject", name, "--private", self.key),
+                *("--trust-store", folder / trust_store, *options),
+            )
 
     def sign(self, request, *options):
         """The request with one signature more. `options` are those of the `sign` command."""
@@ -54,8 +55,9 @@ class Answer:
     code: str  # the relay's, from its problem details (RFC 9457); empty where somebody else answered
 
 
-def send(port, request):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def send(address, request):
+    """`address` is a host and a port."""
+    connection = http.client.HTTPConnection(*address, timeout=10)
     try:
         try:
             headers = {"host": request.host, **request.headers}

@@ -6,25 +6,21 @@ with 0 if every request fared as rows.py says that it must, and leaves nothing b
 """
 
 import argparse
-import os
 import shlex
 import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
-from dataclasses import astuple
+from itertools import chain
 from pathlib import Path
 
 import backend
 import stack
-from client import send
-from rows import ENVOY, NOTHING, Outcome, People, rows
+from rows import People, rows, rows_of_the_stack
+from table import show
 
-VERDICT = "{:<7}"
-TABLE = "{:<49} {:<9} {:<7} {:<22} {}"
 BODY = '{"amount":10}'
-COLOURS = {"ok": "32", "WRONG": "1;31", "heading": "1"}
 
 
 class Interrupted(SystemExit):
@@ -42,11 +38,13 @@ def main():
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="proof-messenger-demo-")))
         people = People(arguments.relay, folder)
-        application = running.enter_context(backend.serving())
+        application = running.enter_context(backend.serving(backend.Kept()))
         relay = running.enter_context(stack.relay(arguments.relay, folder))
         envoy = running.enter_context(stack.envoy(relay.port, application.port, folder))
 
-        failures = show(rows(people, relay), envoy, application)
+        # Closed, so that the relay does not stay stopped when something fails while it hangs.
+        beyond = running.enter_context(closing(rows_of_the_stack(people, relay)))
+        failures = show(chain(rows(people), beyond), ("127.0.0.1", envoy.port), application.requests)
         if failures:
             print(f"The relay's log:\n{relay.log.read_text()}")
         if arguments.keep:
@@ -62,44 +60,6 @@ def parse_arguments():
     parser.add_argument("relay", metavar="RELAY", type=Path, help="the relay's binary")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     return parser.parse_args()
-
-
-def show(table, envoy, application):
-    """Sends each request and prints what became of it. Returns how many did not fare as they must."""
-    count, failures = 0, 0
-    heading = TABLE.format("request", "decision", "status", "code", "the backend saw")
-    print(coloured("heading", VERDICT.format("") + heading))
-    # Closed, so that the relay does not stay stopped when something fails while it hangs.
-    with closing(table):
-        for row in table:
-            if isinstance(row, str):
-                print("\n" + coloured("heading", row))
-                continue
-            count += 1
-            outcome = outcome_of(row.request, envoy, application)
-            verdict = "ok" if outcome == row.expected else "WRONG"
-            line = TABLE.format(row.title, *astuple(outcome))
-            print(coloured(verdict, VERDICT.format(verdict)) + line, flush=True)
-            if outcome != row.expected:
-                failures += 1
-                print(VERDICT.format("") + TABLE.format("  expected:", *astuple(row.expected)))
-    print(f"\n{count} requests, {f'{failures} not' if failures else 'all'} as expected.")
-    return failures
-
-
-def outcome_of(request, envoy, application):
-    answer = send(envoy.port, request)
-    seen = application.take()
-    if not seen:
-        return Outcome("deny", answer.status, answer.code or ENVOY, NOTHING)
-    backend_saw = " and ".join(one.told(request) for one in seen)
-    return Outcome("allow", answer.status, answer.code or NOTHING, backend_saw)
-
-
-def coloured(kind, text):
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
-        return text
-    return f"\x1b[{COLOURS[kind]}m{text}\x1b[0m"
 
 
 def by_hand(people, relay, envoy, application):

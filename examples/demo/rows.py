@@ -50,7 +50,8 @@ class People:
         def person(name, trust_store, *options):
             return Signer(binary, folder, name, trust_store, *options)
 
-        people = "people.jwks.json"  # the file that relay.yaml names
+        (folder / "keys").mkdir(exist_ok=True)
+        people = "keys/people.jwks.json"  # the file that relay.yaml names
         self.alice = person("alice", people, "--id", "alice-laptop", "--role", "clerk")
         self.bob = person("bob", people, "--id", "bob-phone", "--role", "manager", "--algorithm", "p256")
         self.carol = person("carol", people, "--id", "carol-phone", "--role", "manager")
@@ -59,7 +60,7 @@ class People:
         self.forger = person("forger", "forgers.jwks.json", "--id", "alice-laptop")
 
 
-def rows(people, relay):
+def rows(people):
     """Headings, and the rows below them. Requests are signed when their row is asked for: none grows old."""
     alice, bob, carol = people.alice.sign, people.bob.sign, people.carol.sign
     mallory, forger = people.mallory.sign, people.forger.sign
@@ -155,6 +156,11 @@ def rows(people, relay):
     yield "What cannot be checked"
     too_large = alice(replace(TRANSFER, body=b" " * (ENVOYS_BODY_LIMIT + 1)))
     yield denied("a body of one byte more than Envoy holds", too_large, 413, ENVOY)
+
+
+def rows_of_the_stack(people, relay):
+    """More rows below the last heading, where Envoy lets upgrades pass, and the relay can be made to hang."""
+    alice = people.alice.sign
     yield denied("a WebSocket, even on an open route", RATES.adding(**WEBSOCKET), 400, "upgrade-refused")
     with relay.hanging():
         yield denied("signed by Alice, while the relay hangs", alice(TRANSFER), 503, ENVOY)

@@ -1,0 +1,8 @@
+//! The image, and the examples that run it. What is ignored needs a container engine and the image:
+//! `tests/containers/run` has both.
+
+mod compose;
+mod container;
+mod image;
+mod resources;
+mod systemd;
