@@ -51,7 +51,7 @@ async fn checks_are_counted_by_what_became_of_them() {
         (r#"decision="deny",code="proof-missing",policy="signed""#, 1.0),
         (r#"decision="allow",code="none",policy="open""#, 2.0),
         (r#"decision="observe",code="proof-missing",policy="watched""#, 1.0),
-        (r#"decision="deny",code="no-policy",policy="""#, 1.0),
+        (r#"decision="deny",code="no-policy",policy="none""#, 1.0),
     ] {
         assert_eq!(value(&text, &format!("proof_messenger_checks_total{{{labels}}}")), Some(times), "{text}");
     }
@@ -149,13 +149,17 @@ async fn names_types_and_labels_are_what_is_documented() {
     assert_eq!(value(&text, "proof_messenger_evidence_records_total"), Some(3.0));
 
     let readme = include_str!("../../README.md");
-    let names: BTreeSet<&str> =
-        listed.lines().filter_map(|line| line.strip_prefix("TYPE ")?.split(' ').next()).collect();
-    let documented: BTreeSet<&str> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `proof_messenger_")?.split(['`', '{']).next())
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next());
+    let documented: BTreeSet<&str> = rows
+        .filter(|name| ["proof_messenger_", "process_"].iter().any(|prefix| name.starts_with(prefix)))
         .collect();
-    let names: BTreeSet<&str> =
-        names.into_iter().map(|name| name.strip_prefix("proof_messenger_").unwrap()).collect();
-    assert_eq!(documented, names);
+    let names = known();
+    assert_eq!(documented, names.iter().map(|(name, _)| name.as_str()).collect());
+}
+
+/// Every metric with its type, as the contract has them.
+pub fn known() -> Vec<(String, String)> {
+    let golden = include_str!("../golden/metrics.txt");
+    let types = golden.lines().filter_map(|line| line.strip_prefix("TYPE ")?.split_once(' '));
+    types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }

@@ -1,4 +1,5 @@
 //! What operators see: metrics, probes, health.
 
+mod alerts;
 mod metrics;
 mod readiness;

@@ -1,6 +1,8 @@
 //! What the relay counts and measures, for Prometheus. Labels are names from the configuration and closed sets: nothing that a
 //! client sends becomes one.
 
+mod process;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -84,13 +86,13 @@ impl EncodeLabelValue for CodeLabel {
     }
 }
 
-/// The name of a policy. Where there is none, the label is empty, which no name is.
+/// The name of a policy, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PolicyLabel(Option<Arc<str>>);
 
 impl EncodeLabelValue for PolicyLabel {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        EncodeLabelValue::encode(&self.0.as_deref().unwrap_or_default(), encoder)
+        EncodeLabelValue::encode(&self.0.as_deref().unwrap_or("none"), encoder)
     }
 }
 
@@ -167,6 +169,8 @@ struct Read {
     evidence_lost: Family<OfLoss, Counter>,
     evidence_checkpoint: Gauge,
     evidence_size: Gauge,
+    resident: Gauge,
+    open_files: Gauge,
 }
 
 impl Default for Metrics {
@@ -178,7 +182,8 @@ impl Default for Metrics {
 impl Metrics {
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("proof_messenger");
+        let mut root = Registry::default();
+        let registry = root.sub_registry_with_prefix("proof_messenger");
         let stages = Family::<OfStage, Histogram, Histograms>::new_with_constructor(Histograms);
         let of = |stage| stages.get_or_create_owned(&OfStage { stage });
         let metrics = Self {
@@ -212,8 +217,9 @@ impl Metrics {
             "When the certificate of the gRPC port expires, in seconds since 1970; 0 where it has none";
         let expires = metrics.certificate_expires.clone();
         registry.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, expires);
-        metrics.read.register(&mut registry);
-        Self { registry, ..metrics }
+        metrics.read.register(registry);
+        metrics.read.register_process(&mut root);
+        Self { registry: root, ..metrics }
     }
 
     /// Counts a check that was decided like this.
@@ -291,6 +297,14 @@ impl Read {
         registry.register("evidence_size", "Records in the log", self.evidence_size.clone());
     }
 
+    /// Under the names that every exporter has.
+    fn register_process(&self, registry: &mut Registry) {
+        let help = "When the process started, in seconds since 1970";
+        registry.register("process_start_time_seconds", help, ConstGauge::new(now()));
+        registry.register("process_resident_memory_bytes", "Memory that is in use", self.resident.clone());
+        registry.register("process_open_fds", "Open file descriptors", self.open_files.clone());
+    }
+
     fn from(&self, relay: &Relay, is_ready: bool) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let rules = relay.rules();
@@ -306,6 +320,8 @@ impl Read {
             self.observed.get_or_create(&labels).inner().store(times, Ordering::Relaxed);
         }
         self.ready.set(i64::from(is_ready));
+        self.resident.set(process::resident_bytes().unwrap_or_default());
+        self.open_files.set(count(process::open_files().unwrap_or_default()));
         let Some(evidence) = &relay.evidence else { return };
         let counts = evidence.counts();
         self.evidence_queue.set(count(counts.waiting));
