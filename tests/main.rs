@@ -22,4 +22,5 @@ mod recorded;
 mod recording;
 mod reloading;
 mod support;
+mod transport;
 mod witnesses;
