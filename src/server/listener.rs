@@ -67,7 +67,7 @@ impl Listener {
             Listen::Unix(_) if tls.is_some() => {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "tls is for an address and a port"));
             }
-            Listen::Unix(path) => (Socket::Unix(UnixSocket::bind(path)?), listen.clone()),
+            Listen::Unix(path) => (Socket::Unix(UnixSocket::bind(path).await?), listen.clone()),
             Listen::Tcp(address) => {
                 let listener = TcpListener::bind(address).await?;
                 let address = Listen::Tcp(listener.local_addr()?);

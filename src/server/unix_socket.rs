@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream as Probe;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixSocket as Unbound, UnixStream};
@@ -26,8 +25,8 @@ type File = (u64, u64);
 
 impl UnixSocket {
     /// Takes the place of a socket that nobody answers at, such as a relay leaves that was killed.
-    pub(super) fn bind(path: &Path) -> io::Result<Self> {
-        make_room(path)?;
+    pub(super) async fn bind(path: &Path) -> io::Result<Self> {
+        make_room(path).await?;
         let socket = Unbound::new_stream()?;
         socket.bind(path)?;
         // Nobody can connect before it listens, whatever mode the file has until here.
@@ -55,7 +54,7 @@ fn file(path: &Path) -> io::Result<File> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-fn make_room(path: &Path) -> io::Result<()> {
+async fn make_room(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -65,9 +64,13 @@ fn make_room(path: &Path) -> io::Result<()> {
         }
         Ok(_) => {}
     }
-    match Probe::connect(path) {
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program answers there")),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
+    let probe = Unbound::new_stream()?.connect(path).await;
+    match probe.map_err(|error| error.kind()) {
+        // It may have no time for one more.
+        Ok(_) | Err(io::ErrorKind::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another program answers there"))
+        }
+        Err(io::ErrorKind::ConnectionRefused) => fs::remove_file(path),
+        Err(kind) => Err(kind.into()),
     }
 }

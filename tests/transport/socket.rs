@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use tokio::net::UnixSocket;
 use tonic::transport::Endpoint;
 
 use super::{Files, Relay, assert_served};
@@ -53,6 +54,23 @@ async fn a_socket_that_somebody_answers_at_is_left_alone() {
     let expected = "cannot listen on unix:relay.sock: another program answers there\n";
     assert!(stderr(&second).ends_with(expected), "{}", stderr(&second));
     assert_served(endpoint(&path)).await;
+}
+
+/// A program that hangs is there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_with_a_full_queue_is_left_alone() {
+    let files = Files::new(SOCKET, &[]);
+    let path = files.path().join("relay.sock");
+    let hanging = UnixSocket::new_stream().unwrap();
+    hanging.bind(&path).unwrap();
+    let _hanging = hanging.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connection) = UnixSocket::new_stream().unwrap().connect(&path).await {
+        waiting.push(connection);
+    }
+    let relay = run(files.path(), &SERVE);
+    assert!(stderr(&relay).ends_with("another program answers there\n"), "{}", stderr(&relay));
+    assert!(path.exists());
 }
 
 #[test]

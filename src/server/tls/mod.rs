@@ -83,7 +83,8 @@ impl Tls {
         Ok(Self { settings, current: RwLock::new(Arc::new(loaded)) })
     }
 
-    /// Reads the files again, and says whether they changed. New connections are made by them; those that are open stay.
+    /// Reads the files again, which may block, and says whether they changed. New connections are made by them; those that
+    /// are open stay.
     ///
     /// # Errors
     /// As [`Tls::load`]. The version in use then stays in use, all of it.
