@@ -25,7 +25,7 @@ keys:
 "#;
     assert_eq!(
         problems(text),
-        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, but found "localhost"
+        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, or unix: and a path, but found "localhost"
 relay.yaml:2:1: the key "polices" is unknown: did you mean policies?
 relay.yaml:4:11: expected printable ASCII without spaces, but found "a b"
 relay.yaml:5:22: expected a list, but found "post"
@@ -55,7 +55,7 @@ structured_fields: {X-Parts: dictionary}
 "#;
     assert_eq!(
         problems(text),
-        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, but found "localhost"
+        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, or unix: and a path, but found "localhost"
 relay.yaml:3:11: expected printable ASCII without spaces, but found "a b"
 relay.yaml:4:23: expected a method in upper case such as POST, but found "post"
 relay.yaml:4:38: expected a host in lower case such as bank.example, *.bank.example or bank.example:8443, but found "Bank.example"
@@ -131,6 +131,7 @@ fn the_commented_settings_are_valid_when_they_are_uncommented() {
     let uncommented: String = DEFAULT
         .replace("keys: []", "keys:")
         .replace("policies: []", "policies:")
+        .replace("# tls:", "tls:")
         .replace("# admin:", "admin:")
         .replace("# receipts:", "receipts:")
         .replace("# evidence:", "evidence:")
@@ -364,4 +365,49 @@ fn what_may_not_be_meant_with_receipts_is_remarked_upon() {
 receipts: {issuer: a, keys: [receipts.jwk.json]}
 policies: [{name: a, match: {}, receipt: {audience: b}}]";
     assert_eq!(remarks(sound), [""; 0]);
+}
+
+#[test]
+fn mistakes_in_what_is_listened_on_are_reported_where_they_stand() {
+    let text = r#"listen: "unix:"
+admin: unix:/run/admin.sock
+tls:
+  certificate: server.pem
+  clients: ["*.internal", 10.0.0.1, "envoy internal", "spiffe:", "", envoy., "spiffe://a/b", envoy.internal]
+  ca: clients.pem
+"#;
+    assert_eq!(
+        problems(text),
+        r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, or unix: and a path, but found "unix:"
+relay.yaml:2:8: expected an IP address and a port such as 0.0.0.0:8001, but found "unix:/run/admin.sock"
+relay.yaml:3:1: expected no tls with a Unix socket: the mode of its file and of its folder says who reaches it
+relay.yaml:4:3: the key key is missing
+relay.yaml:5:3: expected client_ca as well: without it no client has to show a certificate
+relay.yaml:5:13: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "*.internal"
+relay.yaml:5:27: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "10.0.0.1"
+relay.yaml:5:37: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "envoy internal"
+relay.yaml:5:55: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "spiffe:"
+relay.yaml:5:66: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found ""
+relay.yaml:5:70: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "envoy."
+relay.yaml:6:3: the key "ca" is unknown: expected one of certificate, key, client_ca, clients"#
+    );
+    let socket = "listen: unix:relay.sock\ntls:\n  certificate: a.pem\n  key: a.key.pem\n";
+    assert_eq!(
+        problems(socket),
+        "relay.yaml:2:1: expected no tls with a Unix socket: the mode of its file and of its folder says who reaches it"
+    );
+    assert!(
+        problems("tls: {certificate: a, key: b, client_ca: c, clients: []}").contains("at least one entry")
+    );
+}
+
+#[test]
+fn a_socket_and_the_files_of_tls_are_relative_to_the_file() {
+    let parse = |text: &str| Config::parse(text, "relay.yaml", Path::new("/etc/relay")).unwrap();
+    assert_eq!(parse("listen: unix:relay.sock").listen.to_string(), "unix:/etc/relay/relay.sock");
+    assert_eq!(parse("listen: unix:/run/relay.sock").listen.to_string(), "unix:/run/relay.sock");
+    let tls = parse("tls: {certificate: a.pem, key: /run/a.key.pem, client_ca: c.pem}").tls.unwrap();
+    assert_eq!(tls.certificate, Path::new("/etc/relay/a.pem"));
+    assert_eq!(tls.key, Path::new("/run/a.key.pem"));
+    assert_eq!(tls.clients.unwrap().authorities, Path::new("/etc/relay/c.pem"));
 }

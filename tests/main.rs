@@ -24,4 +24,5 @@ mod recorded;
 mod recording;
 mod reloading;
 mod support;
+mod transport;
 mod witnesses;

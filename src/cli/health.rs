@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::serve::SettingsArgs;
+use crate::config::Listen;
 use crate::envoy::client;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -28,7 +29,13 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     let config = args.settings.load()?;
     let Some(admin) = config.admin else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let address = format!("http://{}", reachable(config.listen));
+        let address = match (&config.listen, &config.tls) {
+            (_, Some(_)) => {
+                return Err(Failure::usage("expected admin in the configuration as well: it has tls"));
+            }
+            (Listen::Tcp(address), None) => format!("http://{}", reachable(*address)),
+            (Listen::Unix(_), None) => config.listen.to_string(),
+        };
         let serving = client::is_serving(&address, args.timeout);
         return match runtime.map_err(Failure::failed)?.block_on(serving).map_err(Failure::failed)? {
             true => Ok(()),

@@ -46,7 +46,7 @@ enum Command {
     Sign(sign::SignArgs),
     /// Ask a running relay directly, over gRPC, about a request.
     #[command(after_help = check::EXAMPLES)]
-    Check(check::CheckArgs),
+    Check(Box<check::CheckArgs>),
     /// Decide offline about a request, and show every step.
     #[command(after_help = explain::EXAMPLES)]
     Explain(Box<explain::ExplainArgs>),
@@ -102,7 +102,7 @@ pub fn run() -> ExitCode {
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(args)) => sign::run(args),
-        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Check(args)) => check::run(*args),
         Some(Command::Explain(args)) => explain::run(*args),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Lint(args)) => lint::run(args),

@@ -13,8 +13,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
-use crate::config::Config;
 use crate::config::file::{Log, LogFormat, LogLevel};
+use crate::config::{Config, Listen};
 use crate::receipt::Receipts;
 use crate::server::{EvidenceError, Server, StartError};
 use crate::timestamp::SystemClock;
@@ -38,8 +38,8 @@ pub(super) struct SettingsArgs {
     #[arg(long, env = "PROOF_MESSENGER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Overrides `listen`.
-    #[arg(long, env = "PROOF_MESSENGER_LISTEN", value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
+    #[arg(long, env = "PROOF_MESSENGER_LISTEN", value_name = "ADDRESS:PORT|unix:PATH")]
+    listen: Option<Listen>,
     /// Overrides `admin`.
     #[arg(long, env = "PROOF_MESSENGER_ADMIN", value_name = "ADDRESS:PORT")]
     admin: Option<SocketAddr>,
@@ -48,7 +48,12 @@ pub(super) struct SettingsArgs {
 impl SettingsArgs {
     pub(super) fn load(&self) -> Result<Config, Failure> {
         let mut config = Config::load_or_built_in(self.config.as_deref()).map_err(Failure::usage)?;
-        config.listen = self.listen.unwrap_or(config.listen);
+        config.listen = self.listen.clone().unwrap_or(config.listen);
+        if let (Listen::Unix(_), Some(_)) = (&config.listen, &config.tls) {
+            return Err(Failure::usage(
+                "expected an address and a port for --listen: the configuration has tls",
+            ));
+        }
         config.admin = self.admin.or(config.admin);
         Ok(config)
     }
@@ -78,6 +83,7 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         StartError::Keys(_)
         | StartError::Remote { .. }
         | StartError::Receipts(_)
+        | StartError::Tls(_)
         | StartError::Evidence(_) => Failure::usage(error),
     })?;
     let relay = Arc::clone(server.relay());

@@ -24,6 +24,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.approvals(&policy, labels);
         check.receipt(&policy);
     }
+    check.tls();
     check.receipt_lifetime();
     check.evidence();
     check.keys();
@@ -87,6 +88,20 @@ impl<'d> Check<'d> {
                 }
                 (false, true) => {}
             }
+        }
+    }
+
+    /// TLS is for a port, and names are those of certificates.
+    fn tls(&mut self) {
+        let Some(tls) = self.document.value.get("tls").filter(|tls| tls.is_object()) else { return };
+        let listen = self.document.value.get("listen").and_then(Value::as_str);
+        if listen.is_some_and(|listen| listen.starts_with("unix:")) {
+            let message = "expected no tls with a Unix socket: the mode of its file and of its folder says who reaches it";
+            self.problems.push(self.document.key_problem("/tls", message));
+        }
+        if tls.get("clients").is_some() && tls.get("client_ca").is_none() {
+            let message = "expected client_ca as well: without it no client has to show a certificate";
+            self.problems.push(self.document.key_problem("/tls/clients", message));
         }
     }
 

@@ -7,21 +7,25 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::format::{
-    Authority, Component, Duration, FieldName, Host, KeyUrl, ListenAddress, Method, Party, PathText,
-    PolicyName, Subject, Tag, Text, WitnessKey,
+    Authority, Client, Component, Duration, FieldName, Host, KeyUrl, ListenAddress, Method, Party, PathText,
+    PolicyName, SocketAddress, Subject, Tag, Text, WitnessKey,
 };
+use super::listen::Listen;
 use crate::proof::Name;
 
 /// The settings of the relay. Every one has a safe default.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
-    /// Where gRPC is served (ext_authz, health, reflection): IP address and port.
-    /// Whoever reaches this port can ask for decisions and use up proofs: let only the proxy.
+    /// Where gRPC is served (ext_authz, health, reflection): IP address and port, or `unix:` and the path of a socket.
+    /// Whoever reaches it can ask for decisions and use up proofs: let only the proxy.
     pub listen: Text<ListenAddress>,
-    /// Where HTTP is served: `/livez`, `/readyz`, `/metrics`, and the keys of receipts at `/.well-known/jwks.json`. IP address and port; nothing is served
+    /// TLS on that port. Without it, whoever is on the way reads what Envoy asks and writes what it is answered.
+    pub tls: Option<Tls>,
+    /// Where HTTP is served: `/livez`, `/readyz`, `/metrics`, and the keys of receipts at `/.well-known/jwks.json`. IP
+    /// address and port; nothing is served
     /// without it. Whoever answers in its place decides what backends believe.
-    pub admin: Option<Text<ListenAddress>>,
+    pub admin: Option<Text<SocketAddress>>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
     /// Replicas of one place share its name.
     pub enforcement_point: String,
@@ -52,7 +56,8 @@ pub struct ConfigFile {
 impl Default for ConfigFile {
     fn default() -> Self {
         Self {
-            listen: Text::new(ListenAddress(SocketAddr::from(([0, 0, 0, 0], 8000)))),
+            listen: Text::new(ListenAddress(Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 8000))))),
+            tls: None,
             admin: None,
             enforcement_point: "default".to_owned(),
             keys: Vec::new(),
@@ -67,6 +72,24 @@ impl Default for ConfigFile {
             log: Log::default(),
         }
     }
+}
+
+/// TLS on the port of gRPC.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those between it and its authority, in PEM, its own first.
+    pub certificate: String,
+    /// Its private key, in PEM: PKCS #8, SEC 1 or PKCS #1. Only its owner may be able to read it. Whoever can read it
+    /// can answer in place of the relay, and so decides about every request.
+    pub key: String,
+    /// Certificates of authorities, in PEM: clients must show a certificate by one of them. Whoever can write the file,
+    /// or has such a certificate, reaches the port. Without it everybody does.
+    pub client_ca: Option<String>,
+    /// Whose certificates these must be: DNS names and URIs in their subjectAltName, compared as a whole. Without it,
+    /// any certificate by `client_ca` opens the port, whatever it was made for.
+    #[schemars(length(min = 1))]
+    pub clients: Option<Vec<Text<Client>>>,
 }
 
 /// A source of public keys.

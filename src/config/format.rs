@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use super::listen::{ClientName, Listen};
 use crate::evidence::note::{KeyKind, VerifierKey};
 use crate::outbound;
 use crate::policy::{HostPattern, PathPattern};
@@ -68,6 +69,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
     }
     match format {
         Authority::NAME => read::<Authority>(text),
+        Client::NAME => read::<Client>(text),
         Component::NAME => read::<Component>(text),
         Duration::NAME => read::<Duration>(text),
         FieldName::NAME => read::<FieldName>(text),
@@ -78,6 +80,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
         Party::NAME => read::<Party>(text),
         PathText::NAME => read::<PathText>(text),
         PolicyName::NAME => read::<PolicyName>(text),
+        SocketAddress::NAME => read::<SocketAddress>(text),
         Subject::NAME => read::<Subject>(text),
         Tag::NAME => read::<Tag>(text),
         WitnessKey::NAME => read::<WitnessKey>(text),
@@ -108,6 +111,8 @@ formats! {
         Ok(_) if !text.starts_with("*.") => Ok(text.into()),
         _ => Err(format!("expected an authority in lower case such as bank.example, but found {text:?}")),
     };
+    /// Whom a certificate is for.
+    Client(ClientName) = "client-name", |text| text.parse();
     /// A component identifier.
     Component(Name<'static>) = "component", |text| Name::parse(text).map_err(|error| error.to_string());
     /// Whole seconds.
@@ -127,9 +132,7 @@ formats! {
         None => Err(format!("expected an https URL without a user and a fragment, but found {text:?}")),
     };
     /// Where to listen.
-    ListenAddress(SocketAddr) = "listen-address", |text| text
-        .parse()
-        .map_err(|_| format!("expected an IP address and a port such as 0.0.0.0:8000, but found {text:?}"));
+    ListenAddress(Listen) = "listen-address", |text| text.parse();
     /// A method as clients send it.
     Method(Box<str>) = "method", |text| plain(text, |byte| byte.is_ascii_uppercase() || byte == b'-',
         "a method in upper case such as POST");
@@ -141,6 +144,10 @@ formats! {
     /// A name that can travel in a header.
     PolicyName(Box<str>) = "policy-name", |text| plain(text, |byte| byte.is_ascii_graphic(),
         "printable ASCII without spaces");
+    /// An address and a port.
+    SocketAddress(SocketAddr) = "socket-address", |text| text
+        .parse()
+        .map_err(|_| format!("expected an IP address and a port such as 0.0.0.0:8001, but found {text:?}"));
     /// Whose a key is.
     Subject(Box<str>) = "subject", |text| plain(text, |byte| byte.is_ascii_graphic() && byte != b',',
         "printable ASCII without spaces and commas");

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, Drain, EvidenceSettings, Problem, ReceiptSettings, WitnessSettings, file};
+use super::{
+    Config, Drain, EvidenceSettings, Problem, ReceiptSettings, TlsClients, TlsSettings, WitnessSettings, file,
+};
 use crate::envoy::Denials;
 use crate::evidence::recorder::{Target, host_name};
 use crate::evidence::{Durability, Pace};
@@ -37,7 +39,8 @@ impl file::ConfigFile {
         let policies: Result<Vec<Policy>, Problem> =
             self.policies.into_iter().map(file::Policy::lower).collect();
         Ok(Config {
-            listen: self.listen.into_inner().0,
+            listen: self.listen.into_inner().0.within(folder),
+            tls: self.tls.map(|tls| tls.lower(folder)),
             admin: self.admin.map(|address| address.into_inner().0),
             enforcement_point: self.enforcement_point.into(),
             key_files: self
@@ -94,6 +97,18 @@ impl file::KeySource {
                 roles: self.roles.into_iter().flatten().map(Into::into).collect(),
             }),
         })
+    }
+}
+
+impl file::Tls {
+    fn lower(self, folder: &Path) -> TlsSettings {
+        let clients = self.clients;
+        let names = clients.map(|names| names.into_iter().map(|name| name.into_inner().0).collect());
+        TlsSettings {
+            certificate: folder.join(self.certificate),
+            key: folder.join(self.key),
+            clients: self.client_ca.map(|file| TlsClients { authorities: folder.join(file), names }),
+        }
     }
 }
 

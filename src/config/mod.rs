@@ -8,6 +8,7 @@ mod consistency;
 pub(crate) mod document;
 pub mod file;
 pub mod format;
+mod listen;
 mod lower;
 mod problem;
 mod scalar;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use advice::{on_keys, on_publishing};
+pub use listen::{ClientName, Listen, TlsClients, TlsSettings};
 pub use problem::{Location, Problem, Problems};
 pub use schema::json_schema;
 
@@ -40,7 +42,9 @@ pub const DEFAULT: &str = include_str!("default.yaml");
 #[derive(Debug)]
 pub struct Config {
     /// Where gRPC is served.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// How gRPC is protected on the way, if it is.
+    pub tls: Option<TlsSettings>,
     /// Where HTTP is served, if anywhere.
     pub admin: Option<SocketAddr>,
     /// Names this place in replay claims.

@@ -14,10 +14,11 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use zeroize::Zeroizing;
 
 use crate::request::{Body, Request, Source};
 
@@ -26,6 +27,8 @@ use crate::request::{Body, Request, Source};
 pub enum CheckError {
     #[error("cannot reach the relay at {address}: {}", causes(.source))]
     Connect { address: String, source: tonic::transport::Error },
+    #[error("cannot reach the relay at {address}: no connection within {timeout:?}")]
+    Timeout { address: String, timeout: Duration },
     #[error("the relay answered with an error: {}: {}", .0.code(), .0.message())]
     Status(#[from] tonic::Status),
 }
@@ -54,12 +57,40 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Asks.
+/// TLS as a client has it: all in PEM.
+pub struct ClientTls {
+    /// Certificates of the authorities that the relay's own is checked against.
+    pub authorities: Vec<u8>,
+    /// The name that it must be for, where that is not the host of the address.
+    pub name: Option<String>,
+    /// The certificate to show, and its private key.
+    pub identity: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+}
+
+impl From<ClientTls> for ClientTlsConfig {
+    fn from(tls: ClientTls) -> Self {
+        let mut config = Self::new().ca_certificate(Certificate::from_pem(tls.authorities));
+        if let Some(name) = tls.name {
+            config = config.domain_name(name);
+        }
+        if let Some((certificate, key)) = tls.identity {
+            config = config.identity(Identity::from_pem(certificate, &key));
+        }
+        config
+    }
+}
+
+/// Asks the relay at `http://…`, `https://…` or `unix:…`.
 ///
 /// # Errors
 /// When the relay cannot be reached in time, and when it answers with a gRPC error.
-pub async fn check(address: &str, timeout: Duration, request: &Request<'_>) -> Result<Answer, CheckError> {
-    let channel = connect(address, timeout).await?;
+pub async fn check(
+    address: &str,
+    tls: Option<ClientTls>,
+    timeout: Duration,
+    request: &Request<'_>,
+) -> Result<Answer, CheckError> {
+    let channel = connect(address, tls, timeout).await?;
     let response = AuthorizationClient::new(channel).check(check_request(request)).await?;
     Ok(answer(response.into_inner()))
 }
@@ -69,15 +100,21 @@ pub async fn check(address: &str, timeout: Duration, request: &Request<'_>) -> R
 /// # Errors
 /// When it cannot be reached in time, and when it answers with a gRPC error.
 pub async fn is_serving(address: &str, timeout: Duration) -> Result<bool, CheckError> {
-    let channel = connect(address, timeout).await?;
+    let channel = connect(address, None, timeout).await?;
     let answer = HealthClient::new(channel).check(HealthCheckRequest::default()).await?.into_inner();
     Ok(answer.status() == ServingStatus::Serving)
 }
 
-async fn connect(address: &str, timeout: Duration) -> Result<Channel, CheckError> {
+async fn connect(address: &str, tls: Option<ClientTls>, timeout: Duration) -> Result<Channel, CheckError> {
     let failed = |source| CheckError::Connect { address: address.to_owned(), source };
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(failed)?;
-    endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(failed)
+    let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(failed)?.timeout(timeout);
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls.into()).map_err(failed)?;
+    }
+    tokio::time::timeout(timeout, endpoint.connect())
+        .await
+        .map_err(|_| CheckError::Timeout { address: address.to_owned(), timeout })?
+        .map_err(failed)
 }
 
 /// The message that Envoy would send: raw headers, the body as bytes, and the mark of a body that was buffered.

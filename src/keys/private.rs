@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{JwkError, PrivateJwk, PublicJwk, Purpose, parse_private_jwk_for, parse_public_jwk_for};
 
-/// A JWK has some two hundred bytes. Whatever is much longer is another file.
+/// A JWK has some two hundred bytes, an RSA key in PEM some three thousand. Whatever is much longer is another file.
 const LONGEST: u64 = 16 * 1024;
 
 /// Why a key file cannot be used. No message quotes its contents.
@@ -27,7 +27,7 @@ pub enum KeyFileProblem {
     Unreadable(#[from] io::Error),
     #[error("expected a regular file")]
     NoFile,
-    #[error("expected a JWK, but found more than {LONGEST} bytes")]
+    #[error("expected a private key, but found more than {LONGEST} bytes")]
     TooLong,
     #[error("expected a private key that only its owner can read and write, but found the mode {mode:04o}: chmod 600 {}", path.display())]
     Open { mode: u32, path: PathBuf },
@@ -50,7 +50,17 @@ pub enum OwnKey {
     Public(PublicJwk),
 }
 
-/// Loads a private key that was made for this.
+/// Loads a private key that was made for this, as [`read`] does.
+///
+/// # Errors
+/// When the file cannot be read, when others can, and when it holds no such key.
+pub fn load(path: &Path, purpose: Purpose) -> Result<PrivateJwk, KeyFileError> {
+    let text = read(path)?;
+    parse_private_jwk_for(purpose, &text)
+        .map_err(|problem| KeyFileError { path: path.to_owned(), problem: problem.into() })
+}
+
+/// Reads a file that holds a private key, in whatever form.
 ///
 /// Nobody but the owner of the file may be able to read or write it, and the owner is the user as whom this process
 /// runs. One exception: a file of root's that this process, which is not root, reads through its group, and that the
@@ -59,14 +69,14 @@ pub enum OwnKey {
 /// Links are followed, as Kubernetes makes them; what is checked is the file that is read.
 ///
 /// # Errors
-/// When the file cannot be read, when others can, and when it holds no such key.
-pub fn load(path: &Path, purpose: Purpose) -> Result<PrivateJwk, KeyFileError> {
-    let load = || {
+/// When the file cannot be read, and when others can.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    let read = || {
         let file = KeyFile::open(path)?;
         file.check_access(path)?;
-        Ok(parse_private_jwk_for(purpose, &file.read()?)?)
+        file.read()
     };
-    load().map_err(|problem| KeyFileError { path: path.to_owned(), problem })
+    read().map_err(|problem| KeyFileError { path: path.to_owned(), problem })
 }
 
 /// Loads a private key, as [`load`] does, or a public one, which is no secret.

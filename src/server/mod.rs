@@ -2,11 +2,14 @@
 
 mod admin;
 mod evidence;
+mod listener;
 mod look;
 mod readiness;
 mod receipts;
 mod reload;
 mod remote;
+mod tls;
+mod unix_socket;
 
 use std::future::Future;
 use std::io;
@@ -20,11 +23,10 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tonic::server::NamedService as _;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::config::{Config, Drain, on_keys, on_publishing};
+use crate::config::{Config, Drain, Listen, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
 use crate::evidence::recorder::Recorder;
 use crate::keys::remote::{Remote, RemoteSettings};
@@ -34,9 +36,11 @@ use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
 pub use evidence::EvidenceError;
+use listener::Listener;
 use readiness::Readiness;
 pub use receipts::ReceiptsError;
 use reload::{Reloader, Sources};
+pub use tls::{Tls, TlsError, TlsFileProblem};
 
 /// How often it is looked whether the relay is ready, for those who watch its health.
 const LOOKS: Duration = Duration::from_millis(250);
@@ -53,8 +57,10 @@ pub enum StartError {
     Receipts(#[from] ReceiptsError),
     #[error("decisions cannot be recorded: {0}")]
     Evidence(#[from] EvidenceError),
+    #[error("TLS cannot be served: {0}")]
+    Tls(#[from] TlsError),
     #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen { address: Listen, source: io::Error },
     #[error("the keys at {url} cannot be fetched: {source}")]
     Remote { url: String, source: io::Error },
     #[error("signals cannot be listened to: {0}")]
@@ -68,8 +74,8 @@ pub type ServeError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A relay that listens, and does not answer yet.
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
     relay: Arc<Relay>,
     reloader: Reloader,
@@ -98,7 +104,10 @@ impl Server {
         let sources = Sources::of(&config, remotes.clone());
         let trust_store = store::load(&config.key_files, &[])?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
-        let (listener, address) = listen(config.listen).await?;
+        let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
+        let listener = Listener::bind(&config.listen, tls.clone())
+            .await
+            .map_err(|source| StartError::Listen { address: config.listen.clone(), source })?;
         let admin = match config.admin {
             Some(admin) => Some(listen(admin).await.map(|(listener, address)| Admin { listener, address })?),
             None => None,
@@ -118,15 +127,26 @@ impl Server {
         let relay = Arc::new(relay);
         relay.metrics.reloaded(Reloaded::Policies, true);
         relay.metrics.reloaded(Reloaded::Keys, true);
+        if let Some(tls) = &tls {
+            relay.metrics.reloaded(Reloaded::Certificates, true);
+            relay.metrics.certificate_expires(tls.expires().unix_seconds());
+        }
         let readiness = Arc::new(Readiness::new(Arc::clone(&relay), remotes.clone()));
-        let reloader = Reloader::new(Arc::clone(&relay), sources).map_err(StartError::Signals)?;
-        Ok(Self { listener, address, admin, relay, reloader, readiness, remarks, drain, message_bytes })
+        let reloader =
+            Reloader::new(Arc::clone(&relay), sources, tls.clone()).map_err(StartError::Signals)?;
+        Ok(Self { listener, tls, admin, relay, reloader, readiness, remarks, drain, message_bytes })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Listen {
+        self.listener.address()
+    }
+
+    /// What protects gRPC on the way, if anything does. Its files can be read again while this serves.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
     }
 
     /// Where it serves HTTP, if it does.
@@ -172,15 +192,13 @@ impl Server {
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
+        let (connections, accepting) = self.listener.connections();
         let grpc = tonic::transport::Server::builder()
             .add_service(authorization)
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?) // what many clients still speak
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
-                until(stopping.clone()),
-            );
+            .serve_with_incoming_shutdown(connections, until(stopping.clone()));
         let http = async {
             if let Some(admin) = self.admin {
                 admin::serve(admin.listener, admin_routes, stopping.clone()).await;
@@ -201,8 +219,13 @@ impl Server {
                 }
             }
         };
+        let accepting = async {
+            accepting.await;
+            Ok(())
+        };
         let served = async {
-            tokio::try_join!(async { grpc.await.map_err(ServeError::from) }, http, reloader).map(|_| ())
+            tokio::try_join!(async { grpc.await.map_err(ServeError::from) }, accepting, http, reloader)
+                .map(|_| ())
         };
         let drained = async {
             shutdown.await;
@@ -244,7 +267,7 @@ fn remote(settings: RemoteSettings) -> Result<Arc<Remote>, StartError> {
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Listen { address, source };
+    let failed = |source| StartError::Listen { address: Listen::Tcp(address), source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))

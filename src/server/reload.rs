@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::look::{Look, Watch};
 use super::remote;
+use super::tls::Tls;
 use crate::config::{Config, on_keys};
 use crate::keys::remote::Remote;
 use crate::keys::store;
@@ -30,8 +32,18 @@ pub(super) struct Reloader {
     sources: Sources,
     asked: Signal,
     watch: Watch,
+    /// Apart from the rest: a mistake in a policy keeps no certificate from being renewed, and none keeps a key in force.
+    certificates: Option<Certificates>,
     /// What was wrong the last time, and was said.
     problems: Vec<Problem>,
+}
+
+/// The files of TLS.
+struct Certificates {
+    tls: Arc<Tls>,
+    watch: Watch,
+    /// What was wrong the last time, and was said.
+    problem: Option<String>,
 }
 
 /// Where the rules in force come from.
@@ -65,9 +77,10 @@ struct Reading {
 impl Reloader {
     /// # Errors
     /// When signals cannot be listened to.
-    pub(super) fn new(relay: Arc<Relay>, sources: Sources) -> io::Result<Self> {
+    pub(super) fn new(relay: Arc<Relay>, sources: Sources, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         let asked = signal(SignalKind::hangup())?;
-        Ok(Self { relay, sources, asked, watch: Watch::default(), problems: Vec::new() })
+        let certificates = tls.map(|tls| Certificates { tls, watch: Watch::default(), problem: None });
+        Ok(Self { relay, sources, asked, watch: Watch::default(), certificates, problems: Vec::new() })
     }
 
     /// Reloads whenever the files changed, and when SIGHUP asks for it, until the other end of `stopping` is dropped.
@@ -79,25 +92,56 @@ impl Reloader {
         loop {
             tokio::select! {
                 _ = stopping.changed() => return,
-                _ = self.asked.recv() => self.reload(true).await,
+                _ = self.asked.recv() => {
+                    self.reload_certificates(true).await;
+                    self.reload(true).await;
+                }
                 () = news.notified() => self.reload(false).await,
                 _ = looks.tick() => {
                     let Sources { config, keys, .. } = &self.sources;
-                    let paths: Vec<PathBuf> = config.iter().chain(keys).cloned().collect();
-                    let look = tokio::task::spawn_blocking(move || Look::at(&paths)).await;
-                    if look.is_ok_and(|look| self.watch.settled(look)) {
+                    let paths = config.iter().chain(keys).cloned().collect();
+                    if look(paths).await.is_some_and(|look| self.watch.settled(look)) {
                         self.reload(false).await;
+                    }
+                    if let Some(certificates) = &mut self.certificates
+                        && look(certificates.tls.files()).await.is_some_and(|look| certificates.watch.settled(look))
+                    {
+                        self.reload_certificates(false).await;
                     }
                 }
             }
         }
     }
 
+    /// Reads the files of TLS and takes what is new.
+    async fn reload_certificates(&mut self, asked: bool) {
+        let Some(Certificates { tls, problem: known, .. }) = &mut self.certificates else { return };
+        let of_thread = Arc::clone(tls);
+        let reloaded = spawn_blocking(move || of_thread.reload().map_err(|error| error.to_string())).await;
+        let reloaded = reloaded.unwrap_or_else(|error| Err(error.to_string()));
+        match &reloaded {
+            Ok(true) => {
+                self.relay.metrics.certificate_expires(tls.expires().unix_seconds());
+                tracing::info!(certificate_expires = tls.expires().unix_seconds(), "reloaded");
+            }
+            Ok(false) => {}
+            Err(problem) if asked || known.as_ref() != Some(problem) => {
+                let problem = printable_lines(problem);
+                tracing::error!(%problem, "not reloaded: the last good version stays in force");
+            }
+            Err(_) => {}
+        }
+        if reloaded != Ok(false) || known.is_some() {
+            self.relay.metrics.reloaded(Reloaded::Certificates, reloaded.is_ok());
+        }
+        *known = reloaded.err();
+    }
+
     /// Reads everything and takes what is new.
     async fn reload(&mut self, asked: bool) {
         let (sources, old) = (self.sources.clone(), self.relay.rules());
         let current = Arc::clone(&old);
-        let reading = tokio::task::spawn_blocking(move || sources.read(&current)).await;
+        let reading = spawn_blocking(move || sources.read(&current)).await;
         let Reading { new, problems, remarks } = reading.unwrap_or_else(|error| Reading {
             problems: vec![(Reloaded::Policies, format!("it could not be read: {error}"))],
             ..Reading::default()
@@ -132,6 +176,10 @@ impl Reloader {
             None => {}
         }
     }
+}
+
+async fn look(patterns: Vec<PathBuf>) -> Option<Look> {
+    spawn_blocking(move || Look::at(&patterns)).await.ok()
 }
 
 impl Sources {

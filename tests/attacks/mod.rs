@@ -8,7 +8,7 @@
 //! * H, I: there are no passkeys, no JWS and no DPoP.
 //! * J5, J6: readiness and reload are the server's; J8: there is no evidence; J9: the log has tests of its own.
 //! * J10 in part: what a backend must check of a receipt is checked by those of `examples/receipts`.
-//! * J11, J12: they are about Envoy's configuration and the network.
+//! * J11: it is about Envoy's configuration. J12 is about the way to the relay: `transport`.
 
 mod a_limits;
 mod a_parameters;

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod backend;
+pub mod certificates;
 pub mod client;
 pub mod deployed;
 pub mod envoy;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proof_messenger_relay::config::Config;
+use proof_messenger_relay::config::{Config, Listen};
 use proof_messenger_relay::relay;
 use proof_messenger_relay::rules::Rules;
 use proof_messenger_relay::server::Server;
@@ -78,7 +78,8 @@ impl Relay {
         let config =
             Config::parse(&settings, "test", folder.path()).unwrap_or_else(|problems| panic!("{problems}"));
         let server = Server::bind(config, clock).await.unwrap_or_else(|error| panic!("{error}"));
-        let (address, admin) = (server.address(), server.admin_address());
+        let Listen::Tcp(address) = *server.address() else { panic!("a port") };
+        let admin = server.admin_address();
         let relay = Arc::clone(server.relay());
         let task = tokio::spawn(async move {
             server.serve(std::future::pending(), std::future::pending()).await.unwrap()
