@@ -1,5 +1,7 @@
 //! `check` over TLS and a Unix socket.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::{ENVOY, Files, WITH_NAMES};
 use crate::support::program::{Serving, program, run, stderr, stdout};
 
@@ -38,6 +40,27 @@ fn check_reaches_a_relay_as_envoy_does() {
         let output = run(folder, &[&["check", "--relay", relay], arguments, &url].concat());
         assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_wrong_configuration() {
+    let files = Files::new(&format!("listen: 127.0.0.1:0\n{WITH_NAMES}"), &[]);
+    let refused = |expected: &str| {
+        let output = run(files.path(), &["serve", "--config", "relay.yaml"]);
+        assert_eq!((output.status.code(), &*stderr(&output)), (Some(64), expected));
+    };
+    let key = files.path().join("server.key.pem");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    refused(
+        "TLS cannot be served: server.key.pem: expected a private key that only its owner can read and write, but \
+         found the mode 0640: chmod 600 server.key.pem\n",
+    );
+    files.relays.certify_expired(&["relay.internal"]).write(files.path(), "server");
+    refused(
+        "TLS cannot be served: server.pem: the certificate is over since 1580515200 (seconds since 1970)\n",
+    );
+    std::fs::remove_file(files.path().join("clients.pem")).unwrap();
+    refused("TLS cannot be served: clients.pem: No such file or directory (os error 2)\n");
 }
 
 #[test]
