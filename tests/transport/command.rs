@@ -85,3 +85,21 @@ fn check_reaches_a_socket() {
     let output = run(files.path(), &arguments);
     assert!(stdout(&output).starts_with("allowed 200\n"), "{}{}", stdout(&output), stderr(&output));
 }
+
+#[test]
+fn health_asks_at_a_socket_and_says_what_it_needs_with_tls() {
+    let files = Files::new("listen: unix:relay.sock\n", &[]);
+    let health = || run(files.path(), &["health", "--config", "relay.yaml"]);
+    assert_eq!(health().status.code(), Some(1));
+    let _serving = Serving::start(program(files.path(), &["serve", "--config", "relay.yaml"]));
+    assert!(health().status.success(), "{}", stderr(&health()));
+
+    let settings = format!("listen: 127.0.0.1:0\nadmin: 127.0.0.1:1\n{WITH_NAMES}");
+    let files = Files::new(&settings, &[]);
+    let output = run(files.path(), &["health", "--config", "relay.yaml"]);
+    assert!(stderr(&output).starts_with("http://127.0.0.1:1/readyz: "), "{}", stderr(&output));
+    let files = Files::new(&format!("listen: 127.0.0.1:0\n{WITH_NAMES}"), &[]);
+    let output = run(files.path(), &["health", "--config", "relay.yaml"]);
+    let expected = "expected `admin` as well: with `tls`, gRPC answers its clients alone\n";
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(64), expected));
+}
