@@ -14,6 +14,7 @@ mod evidence;
 mod examples;
 mod explain;
 mod lint;
+mod memory;
 mod monitoring;
 mod policies;
 mod properties;

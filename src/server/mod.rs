@@ -1,6 +1,7 @@
 //! The servers: gRPC with ext_authz, health and reflection on one port, HTTP for operators and backends on another.
 
 mod admin;
+mod arriving;
 mod evidence;
 mod listener;
 mod look;
@@ -35,6 +36,7 @@ use crate::metrics::Reloaded;
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
+use arriving::Arriving;
 pub use evidence::EvidenceError;
 use listener::Listener;
 use readiness::Readiness;
@@ -84,6 +86,7 @@ pub struct Server {
     drain: Drain,
     /// A check carries the body as bytes and the headers once; what is larger is refused before it is decoded.
     message_bytes: usize,
+    arriving: Arriving,
 }
 
 /// The listener for HTTP.
@@ -113,6 +116,7 @@ impl Server {
             None => None,
         };
         let drain = config.drain;
+        let arriving = Arriving::new(config.in_flight_bytes / 2);
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let on_policies = config.remarks.iter().map(ToString::to_string);
         let remarks =
@@ -134,7 +138,7 @@ impl Server {
         let readiness = Arc::new(Readiness::new(Arc::clone(&relay), remotes.clone()));
         let reloader =
             Reloader::new(Arc::clone(&relay), sources, tls.clone()).map_err(StartError::Signals)?;
-        Ok(Self { listener, tls, admin, relay, reloader, readiness, remarks, drain, message_bytes })
+        Ok(Self { listener, tls, admin, relay, reloader, readiness, remarks, drain, message_bytes, arriving })
     }
 
     /// Where it listens: the port that the system chose, where the configuration says port 0.
@@ -194,6 +198,7 @@ impl Server {
         };
         let (connections, accepting) = self.listener.connections();
         let grpc = tonic::transport::Server::builder()
+            .layer(self.arriving)
             .add_service(authorization)
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
