@@ -7,14 +7,16 @@ use clap::Args;
 
 use super::Failure;
 use super::serve::SettingsArgs;
-use crate::config::Listen;
+use crate::config::{Addresses, Listen};
 use crate::envoy::client;
 
 pub(super) const EXAMPLES: &str = "Examples:
   proof-messenger-relay health --config relay.yaml
   HEALTHCHECK CMD [\"/proof-messenger-relay\", \"health\"]
 
-It asks /readyz at `admin`, where that is served, and prints what it says; otherwise it asks the gRPC health service at `listen`.";
+It asks /readyz at `admin`, where that is served, and prints what it says; otherwise it asks the gRPC health service at `listen`.
+Of the configuration it reads these addresses alone: a mistake in a new version says nothing about a relay that goes on with
+the last good one.";
 
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
@@ -26,15 +28,15 @@ pub(super) struct HealthArgs {
 }
 
 pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
-    let config = args.settings.load()?;
-    let Some(admin) = config.admin else {
+    let Addresses { listen, tls, admin } = args.settings.addresses()?;
+    let Some(admin) = admin else {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let address = match (&config.listen, &config.tls) {
-            (_, Some(_)) => {
+        let address = match &listen {
+            _ if tls => {
                 return Err(Failure::usage("expected admin in the configuration as well: it has tls"));
             }
-            (Listen::Tcp(address), None) => format!("http://{}", reachable(*address)),
-            (Listen::Unix(_), None) => config.listen.to_string(),
+            Listen::Tcp(address) => format!("http://{}", reachable(*address)),
+            Listen::Unix(_) => listen.to_string(),
         };
         let serving = client::is_serving(&address, args.timeout);
         return match runtime.map_err(Failure::failed)?.block_on(serving).map_err(Failure::failed)? {

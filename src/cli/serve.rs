@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use crate::config::file::{Log, LogFormat, LogLevel};
-use crate::config::{Config, Listen};
+use crate::config::{Addresses, Config, Listen};
 use crate::receipt::Receipts;
 use crate::server::{EvidenceError, Server, StartError};
 use crate::timestamp::SystemClock;
@@ -56,6 +56,14 @@ impl SettingsArgs {
         }
         config.admin = self.admin.or(config.admin);
         Ok(config)
+    }
+
+    /// Where the relay listens, whatever else is wrong with the configuration.
+    pub(super) fn addresses(&self) -> Result<Addresses, Failure> {
+        let Addresses { listen, tls, admin } =
+            Addresses::load(self.config.as_deref()).map_err(Failure::usage)?;
+        let listen = self.listen.clone().unwrap_or(listen);
+        Ok(Addresses { listen, tls, admin: self.admin.or(admin) })
     }
 }
 

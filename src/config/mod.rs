@@ -3,6 +3,7 @@
 //! A configuration is taken whole or refused, with every problem at once. The schema that is printed is the schema that
 //! is enforced: both come from the types in [`mod@file`].
 
+mod addresses;
 mod advice;
 mod consistency;
 pub(crate) mod document;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use addresses::Addresses;
 pub use advice::{on_keys, on_publishing};
 pub use listen::{ClientName, Listen, TlsClients, TlsSettings};
 pub use problem::{Location, Problem, Problems};

@@ -21,7 +21,7 @@ pub struct Counts {
     pub waiting: usize,
     /// Records that this process wrote.
     pub written: u64,
-    /// Times that lines could not be written.
+    /// Times that lines could not be written, or not in time.
     pub failures: u64,
     /// Allowed without a record.
     pub lost_allowed: u64,
@@ -31,11 +31,26 @@ pub struct Counts {
     pub sealed_at: u64,
     /// Records in the log.
     pub size: u64,
-    /// Whether the last lines could not be written.
+    /// Whether the last lines could not be written, or not in time.
     pub failing: bool,
 }
 
 impl Counters {
+    /// Lines could not be written, or not in time. Returns whether that was known.
+    pub(super) fn failed(&self) -> bool {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.failing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Lines were written. Returns whether that is news.
+    pub(super) fn succeeded(&self) -> bool {
+        self.is_failing() && self.failing.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     pub(super) fn read(&self, waiting: usize) -> Counts {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
@@ -46,7 +61,7 @@ impl Counters {
             lost_denied: of(&self.lost_denied),
             sealed_at: of(&self.sealed_at),
             size: of(&self.size),
-            failing: self.failing.load(Ordering::Relaxed),
+            failing: self.is_failing(),
         }
     }
 }

@@ -132,7 +132,6 @@ impl Recorder {
             sealed_at: Instant::now(),
             looked_at: Instant::now(),
             counters: Arc::clone(&counters),
-            failing: false,
         };
         let result = writer.write_lines(Seal::Now, |batch, provenance, now| {
             let aside = set_aside
@@ -182,6 +181,19 @@ impl Recorder {
     }
 
     async fn write(&self, record: Record<'_>) -> Result<(), Unavailable> {
+        let result = self.hand_over(record).await;
+        // Of what fails, whoever writes knows. What takes too long shows only here, and once nobody asks any more only the
+        // thread can find out that it is over.
+        if let Err(reason @ (Unavailable::Full | Unavailable::Slow)) = result {
+            if !self.counters.failed() {
+                tracing::error!(%reason, "evidence cannot be written in time");
+            }
+            self.queue.is_due();
+        }
+        result
+    }
+
+    async fn hand_over(&self, record: Record<'_>) -> Result<(), Unavailable> {
         let evidence = record.canonical().map_err(|_| Unavailable::Failed)?;
         let hash = leaf_hash(&evidence);
         let (done, mut answer) = oneshot::channel();

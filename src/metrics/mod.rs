@@ -287,7 +287,7 @@ impl Read {
         registry.register("ready", "Whether the relay is ready", self.ready.clone());
         registry.register("evidence_queue", "Records that wait to be written", self.evidence_queue.clone());
         registry.register("evidence_records", "Records that were written", self.evidence_records.clone());
-        let help = "Times that records could not be written";
+        let help = "Times that records could not be written, or not in time";
         registry.register("evidence_failures", help, self.evidence_failures.clone());
         let help = "Decisions that were answered without a record";
         registry.register("evidence_lost", help, self.evidence_lost.clone());
@@ -312,7 +312,7 @@ impl Read {
         self.in_flight_limit.set(count(relay.admission.limit()));
         self.policies.set(count(rules.policies.len()));
         self.keys.set(count(rules.keys.len()));
-        let (entries, capacity) = relay.guard.fill();
+        let (entries, capacity) = relay.guard.fill(relay.clock.now());
         self.replay_entries.set(count(entries));
         self.replay_capacity.set(count(capacity));
         for (policy, code, times) in relay.observed.counts() {

@@ -154,7 +154,10 @@ impl ReplayStore for MemoryStore {
         Box::pin(ready(self.claim_now(claims, now.unix_seconds(), repeat_seconds)))
     }
 
-    fn fill(&self) -> (usize, usize) {
+    fn fill(&self, now: Timestamp) -> (usize, usize) {
+        if self.len() >= self.capacity {
+            self.sweep_all(now.unix_seconds());
+        }
         (self.len(), self.capacity)
     }
 }

@@ -62,8 +62,9 @@ pub trait ReplayStore: Send + Sync {
         repeat_seconds: i64,
     ) -> Pin<Box<dyn Future<Output = Result<Outcome, StoreFailure>> + Send + 'a>>;
 
-    /// How many claims it holds, and how many it can hold.
-    fn fill(&self) -> (usize, usize);
+    /// How many claims it holds, and how many it can hold. One that is full looks first for what it may forget by now: whoever
+    /// balances the load may send no claim that would have it look.
+    fn fill(&self, now: Timestamp) -> (usize, usize);
 }
 
 /// A permitted request whose proofs were never used before, and now are.
@@ -121,8 +122,8 @@ impl Guard {
 
     /// How many proofs are remembered, and how many can be.
     #[must_use]
-    pub fn fill(&self) -> (usize, usize) {
-        self.store.fill()
+    pub fn fill(&self, now: Timestamp) -> (usize, usize) {
+        self.store.fill(now)
     }
 
     /// Claims every proof of a permitted request. A request that is denied before this may be sent again.

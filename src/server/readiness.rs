@@ -67,7 +67,7 @@ impl Readiness {
             };
             add(format!("keys at {}", remote.settings.url), is_there, text);
         }
-        let (entries, capacity) = self.relay.guard.fill();
+        let (entries, capacity) = self.relay.guard.fill(self.relay.clock.now());
         add("replay".into(), entries < capacity, format!("{entries} of {capacity}"));
         if let Some(evidence) = &self.relay.evidence {
             let required = rules.policies.iter().any(|policy| policy.evidence == Evidence::Required);

@@ -28,7 +28,7 @@ impl ReplayStore for Slow {
         Box::pin(std::future::ready(Ok(Outcome::Claimed)))
     }
 
-    fn fill(&self) -> (usize, usize) {
+    fn fill(&self, _: Timestamp) -> (usize, usize) {
         (0, 1)
     }
 }
@@ -41,7 +41,7 @@ impl ReplayStore for Panicking {
         Box::pin(async { panic!("a store's mistake") })
     }
 
-    fn fill(&self) -> (usize, usize) {
+    fn fill(&self, _: Timestamp) -> (usize, usize) {
         (0, 1)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -178,4 +179,84 @@ async fn slow_clients_of_the_admin_port_hold_up_nobody_for_long() {
     // The first of them was shown the door.
     let mut rest = Vec::new();
     timeout(PATIENCE, silent[0].read_to_end(&mut rest)).await.expect("an end").unwrap();
+}
+
+/// Whoever reads the pipe may stop for a while. Nothing fails then, and nothing is written either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_not_written_in_time_stands_in_the_way_until_it_is() {
+    let policies = json!([{"name": "all", "match": {}, "proof": "none"}]);
+    let evidence = json!({"stdout": true, "checkpoint": {"interval": "1h"}});
+    let recording = Recording::new(&evidence, &policies, &[]);
+    recording.set("admin", json!("127.0.0.1:0"));
+    let mut command = recording.serve();
+    command.stdout(Stdio::piped());
+    let mut relay = Serving::start(command);
+    let mut client = connect(&relay.address).await;
+    // A pipe takes some 64 KiB.
+    let long = Ask::get(&format!("/{}", "x".repeat(4000)));
+    while code(&ask(&mut client, &long).await.unwrap()).is_empty() {}
+    until_health(&relay.address, 2).await;
+    let text = ask_admin(admin_of(&relay), "GET", "/metrics").await.text();
+    assert!(!text.contains("proof_messenger_evidence_failures_total 0\n"), "{text}");
+    let mut records = relay.take_stdout();
+    std::thread::spawn(move || std::io::copy(&mut records, &mut std::io::sink()));
+    // Nobody asks it anything in the meantime.
+    until_health(&relay.address, 1).await;
+}
+
+/// Nobody asks a relay that is not ready, so it has to forget by itself what cannot be replayed any more.
+#[tokio::test]
+async fn a_full_replay_store_stands_in_the_way_until_proofs_run_out() {
+    let alice = Signer::ed25519("alice");
+    let settings =
+        "admin: 127.0.0.1:0\nreplay: {memory: {capacity: 1}}\npolicies: [{name: signed, match: {}}]";
+    let relay = Relay::start(settings, &[&alice]).await;
+    assert!(Ask::get("/").signed(&alice).of(&relay).await.allowed);
+    let full = admin(&relay, "GET", "/readyz").await;
+    assert!(full.status == 503 && full.text().contains("replay failing: 1 of 1\n"), "{}", full.text());
+    relay.clock.advance(3600);
+    let room = admin(&relay, "GET", "/readyz").await;
+    assert!(room.status == 200 && room.text().contains("replay ok: 0 of 1\n"), "{}", room.text());
+}
+
+/// A relay that goes on with the last good version must not be restarted for the mistake in the new one: it would not start.
+#[test]
+fn a_mistake_in_the_file_says_nothing_about_a_relay_that_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let [listen, admin] = [shell::free_port(), shell::free_port()];
+    let path = folder.path().join("relay.yaml");
+    let addresses = format!("listen: 127.0.0.1:{listen}\nadmin: 127.0.0.1:{admin}\n");
+    std::fs::write(&path, format!("{addresses}policies: [{{name: one, match: {{}}}}]")).unwrap();
+    let mut relay = Serving::start(program(folder.path(), &["serve", "--config", "relay.yaml"]));
+    std::fs::write(&path, format!("{addresses}policies: nonsense")).unwrap();
+    let health = || run(folder.path(), &["health", "--config", "relay.yaml"]);
+    let output = health();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("policies ok: 1"), "{}", stdout(&output));
+    relay.kill();
+    assert_eq!(health().status.code(), Some(1));
+    for (text, expected) in [("admin: nowhere", "relay.yaml:1:8: expected"), ("admin: [", "relay.yaml:")] {
+        std::fs::write(&path, text).unwrap();
+        let output = health();
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+/// Slow in another way: the request is there, its body never comes, and the answer is not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_end_their_requests_do_not_keep_their_places() {
+    let relay = Relay::start("admin: 127.0.0.1:0\npolicies: []", &[]).await;
+    let address = relay.admin.unwrap();
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: relay\r\ncontent-length: 100000\r\n\r\n{")
+            .await
+            .unwrap();
+        slow.push(stream);
+    }
+    let live = timeout(PATIENCE, admin(&relay, "GET", "/livez")).await.expect("an answer");
+    assert_eq!(live.status, 200);
 }

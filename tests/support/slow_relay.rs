@@ -82,8 +82,8 @@ impl ReplayStore for SlowStore {
         })
     }
 
-    fn fill(&self) -> (usize, usize) {
-        self.store.fill()
+    fn fill(&self, now: Timestamp) -> (usize, usize) {
+        self.store.fill(now)
     }
 }
 

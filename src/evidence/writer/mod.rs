@@ -93,8 +93,6 @@ pub(super) struct Writer {
     pub sealed_at: Instant,
     pub looked_at: Instant,
     pub counters: Arc<Counters>,
-    /// Whether the last lines could not be written.
-    pub failing: bool,
 }
 
 /// Whether a checkpoint is written with the records.
@@ -143,7 +141,7 @@ impl Writer {
     /// A log that cannot be written is tried soon: whoever balances the load sends nothing as long as it cannot.
     fn due_at(&self) -> Instant {
         let since = if self.log.unsealed() > 0 { self.sealed_at } else { Instant::now() };
-        since + if self.failing { LOOK.min(self.pace.interval) } else { self.pace.interval }
+        since + if self.counters.is_failing() { LOOK.min(self.pace.interval) } else { self.pace.interval }
     }
 
     /// Writes what waits, in the place of the thread, where nobody else writes: a record that need not reach the disk is
@@ -155,7 +153,9 @@ impl Writer {
             return;
         };
         writer.write(queue.take_now(), Seal::Later, queue);
-        if writer.log.unsealed() >= writer.pace.records {
+        // The thread may sleep for as long as checkpoints are apart. Where lines cannot be written it has to try again sooner;
+        // it is told each time, since another may have taken what told it before.
+        if writer.counters.is_failing() || writer.log.unsealed() >= writer.pace.records {
             queue.is_due();
         }
     }
@@ -179,9 +179,8 @@ impl Writer {
             })
         });
         match result {
-            Ok(()) => {
-                if std::mem::take(&mut self.failing) {
-                    self.counters.failing.store(false, Ordering::Relaxed);
+            Ok(written) => {
+                if written && self.counters.succeeded() {
                     tracing::warn!("evidence can be written again");
                 }
             }
@@ -189,39 +188,39 @@ impl Writer {
                 losses.into_iter().for_each(|losses| queue.lose(losses));
                 // A checkpoint that is due must not make the thread try without a pause.
                 self.sealed_at = Instant::now();
-                self.counters.failures.fetch_add(1, Ordering::Relaxed);
-                self.counters.failing.store(true, Ordering::Relaxed);
-                if !std::mem::replace(&mut self.failing, true) {
-                    // The thread sleeps for as long as the interval was, and has to try again sooner.
-                    queue.is_due();
+                if !self.counters.failed() {
                     tracing::error!(%error, "evidence cannot be written");
                 }
             }
         }
-        let answer = result.map_err(|_| Unavailable::Failed);
+        let answer = result.map(drop).map_err(|_| Unavailable::Failed);
         for entry in entries {
             // Whoever gave up in the meantime finds the record in the log all the same.
             let _ = entry.done.send(answer);
         }
     }
 
-    /// Writes one batch, with a checkpoint where one is due.
+    /// Writes one batch, with a checkpoint where one is due. Returns whether there was anything to write.
     pub(super) fn write_lines(
         &mut self,
         seal: Seal,
         fill: impl FnOnce(&mut Batch<'_>, &Provenance, crate::timestamp::Timestamp) -> Result<(), WriteError>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
+        let failing = self.counters.is_failing();
         let mut batch = self.log.batch();
         fill(&mut batch, &self.provenance, self.clock.now())?;
         let unsealed = batch.unsealed();
         let due = match seal {
             Seal::Now => true,
-            Seal::WhenDue => unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval,
+            Seal::WhenDue => {
+                failing || unsealed >= self.pace.records || self.sealed_at.elapsed() >= self.pace.interval
+            }
             Seal::Later => false,
         };
-        let sealed = if unsealed > 0 && due { Some(batch.seal()?) } else { None };
+        // Where nothing else is to be written, one checkpoint more shows whether the log can be written again.
+        let sealed = if due && (failing || unsealed > 0) { Some(batch.seal()?) } else { None };
         if batch.lines().is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.sink.appender.append(batch.lines(), self.durability == Durability::Synced)?;
         let leaves = batch.commit();
@@ -235,7 +234,7 @@ impl Writer {
             self.counters.sealed_at.store(self.clock.now().since_epoch().as_secs(), Ordering::Relaxed);
             self.publish(sealed);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Sends a checkpoint on. It must never tell of more than a power failure would leave behind: the log would have to
@@ -258,7 +257,7 @@ impl Writer {
     /// Somebody may have moved the file away: then it is sealed, and the log goes on in a new one at the same place.
     fn follow_the_file(&mut self) -> Result<(), WriteError> {
         let Some((file, path)) = &self.sink.file else { return Ok(()) };
-        if self.looked_at.elapsed() < LOOK && !self.failing {
+        if self.looked_at.elapsed() < LOOK && !self.counters.is_failing() {
             return Ok(());
         }
         let there = file::is_at(file, path)?;

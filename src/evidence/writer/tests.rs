@@ -101,7 +101,6 @@ fn writer(medium: Faulty, durability: Durability) -> Writer {
         sealed_at: Instant::now(),
         looked_at: Instant::now(),
         counters: Arc::default(),
-        failing: false,
     }
 }
 
@@ -218,4 +217,62 @@ fn a_medium_that_can_not_be_mended_either_is_not_written_before_it_is() {
     assert_eq!(*bytes.lock().unwrap(), b"one\ntw");
     while appender.append(b"three\n", false).is_err() {}
     assert_eq!(*bytes.lock().unwrap(), b"one\nthree\n");
+}
+
+/// A medium on which every operation fails.
+struct Full;
+
+impl Medium for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(full())
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        Err(full())
+    }
+    fn cut(&mut self, _: u64) -> io::Result<()> {
+        Err(full())
+    }
+}
+
+#[test]
+fn the_thread_is_told_that_nothing_can_be_written_for_as_long_as_that_is_so() {
+    let mut failing = writer(
+        Faulty {
+            bytes: Arc::default(),
+            operations: Arc::default(),
+            fails: 0,
+            fault: Fault::Error,
+            short: false,
+        },
+        Durability::Written,
+    );
+    failing.sink.appender = Appender::new(Full, 0);
+    let counters = Arc::clone(&failing.counters);
+    let (failing, queue) = (Mutex::new(failing), Queue::default());
+    for _ in 0..3 {
+        let (entry, mut answer) = entry("one");
+        assert!(queue.push(entry).is_ok());
+        Writer::write_here(&failing, &queue);
+        assert_eq!(answer.try_recv().unwrap(), Err(Unavailable::Failed));
+        // Another takes what told the thread.
+        assert!(queue.take_now().due);
+        // That it has nothing to write shows nothing.
+        Writer::write_here(&failing, &queue);
+        assert!(queue.take_now().due && counters.is_failing());
+    }
+    // One that looks writes a checkpoint, so that it sees.
+    failing.lock().unwrap().write(Work::default(), Seal::WhenDue, &queue);
+    assert_eq!(counters.read(0).failures, 4);
+    let (bytes, operations) = (Arc::default(), Arc::default());
+    let mended = Faulty {
+        bytes: Arc::clone(&bytes),
+        operations,
+        fails: usize::MAX,
+        fault: Fault::Error,
+        short: false,
+    };
+    failing.lock().unwrap().sink.appender = Appender::new(mended, 0);
+    failing.lock().unwrap().write(Work::default(), Seal::WhenDue, &queue);
+    assert!(!counters.is_failing());
+    assert!(read(&bytes.lock().unwrap()).is_empty() && !bytes.lock().unwrap().is_empty());
 }
