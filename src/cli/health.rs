@@ -33,7 +33,9 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let address = match &listen {
             _ if tls => {
-                return Err(Failure::usage("expected admin in the configuration as well: it has tls"));
+                return Err(Failure::usage(
+                    "expected `admin` as well: with `tls`, gRPC answers its clients alone",
+                ));
             }
             Listen::Tcp(address) => format!("http://{}", reachable(*address)),
             Listen::Unix(_) => listen.to_string(),
