@@ -139,7 +139,7 @@ impl MetricConstructor<Histogram> for Histograms {
     }
 }
 
-/// Every metric. Those of [`Metrics::read`] are read when somebody asks, so that no request pays for them.
+/// Every metric. What others count or hold already is read when somebody asks, so that no request pays for it.
 pub struct Metrics {
     registry: Registry,
     checks: Family<OfCheck, Counter>,
