@@ -250,6 +250,8 @@ fn exit_codes_tell_usage_from_failure() {
     assert_eq!(exit(&["--help"]), Some(0));
     assert_eq!(exit(&["serve", "--nonsense"]), Some(64));
     assert_eq!(exit(&["serve", "--config", "bad.yaml"]), Some(64));
+    // They would be ignored: they belong behind the command.
+    assert_eq!(exit(&["--config", "bad.yaml", "config", "check", "relay.yaml"]), Some(64));
     assert_eq!(exit(&["serve", "--config", "missing.yaml"]), Some(64));
     assert_eq!(exit(&["config", "check", "relay.yaml"]), Some(0));
     assert_eq!(exit(&["check", "--relay", "http://127.0.0.1:1", "--url", "http://localhost/"]), Some(1));

@@ -192,6 +192,8 @@ def check(key, lines):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: check.py VERIFIER_KEY LOG\n\nOne log, in one file, in its own order; of files that go on from one another, each by itself.")
     with open(sys.argv[2], encoding="utf-8") as log:
         check(LogKey(sys.argv[1]), log)
     sys.exit(1 if problems else 0)

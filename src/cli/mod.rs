@@ -22,7 +22,11 @@ use crate::printable::printable_lines;
 ///
 /// Without a command it serves, on safe built-in settings: port 8000, no keys, every request denied.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 failed or denied, 64 wrong usage or configuration.")]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 done, 1 failed or denied, 64 wrong usage or configuration."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -25,7 +25,8 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
         check.receipt(&policy);
     }
     check.tls();
-    check.receipt_lifetime();
+    check.at_least_a_second("/receipts/lifetime");
+    check.at_least_a_second("/evidence/checkpoint/interval");
     check.evidence();
     check.keys();
     check.problems
@@ -196,15 +197,15 @@ impl<'d> Check<'d> {
         }
     }
 
-    /// A receipt that is over when it is written would have every request refused by its backend.
-    fn receipt_lifetime(&mut self) {
-        const POINTER: &str = "/receipts/lifetime";
-        let lifetime = self.document.value.pointer(POINTER).and_then(Value::as_str);
-        if let Some(lifetime) = lifetime
-            && Duration::read(lifetime).is_ok_and(|lifetime| lifetime.0 < 1)
+    /// A receipt that is over when it is written would have every request refused by its backend, and checkpoints without a
+    /// pause would be all that the log has.
+    fn at_least_a_second(&mut self, pointer: &str) {
+        let span = self.document.value.pointer(pointer).and_then(Value::as_str);
+        if let Some(span) = span
+            && Duration::read(span).is_ok_and(|span| span.0 < 1)
         {
-            let message = format!("expected at least 1s, but found {lifetime:?}");
-            self.problems.push(self.document.problem(POINTER, message));
+            let message = format!("expected at least 1s, but found {span:?}");
+            self.problems.push(self.document.problem(pointer, message));
         }
     }
 

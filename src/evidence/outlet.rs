@@ -36,8 +36,8 @@ pub enum CheckpointFileError {
     #[error("it holds no checkpoint that this key signed: {0}")]
     Foreign(String),
     #[error(
-        "it is of {kept} records, and the log has {found}: the log was cut off. Restore it, or begin another one \
-         with another key"
+        "it is of {kept} records, and the log has {found}: the log was cut off. Restore it: if its file was \
+         moved away while the relay was stopped, move it back. Or begin another log with another key"
     )]
     CutOff { kept: u64, found: u64 },
     #[error("it is of as many records as the log has, but has another root: the log was changed")]
@@ -79,6 +79,12 @@ impl Outlets {
         let asked = std::mem::take(&mut self.witnesses);
         if self.file.is_none() && !self.stdout && asked.is_empty() {
             return Ok(Open::default());
+        }
+        if let Some(path) = &self.file
+            && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+        {
+            std::fs::metadata(folder)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         }
         let (outbound, waiting) = channel();
         let witnesses = match log {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use proof_messenger_relay::crypto::{Algorithm, PrivateKey};
+use proof_messenger_relay::evidence::note::Cosigner;
 use proof_messenger_relay::evidence::tlog_proof::TlogProof;
 use serde_json::Value;
 use signed_note::{Note as TheirNote, StandardVerifier, VerifierList};

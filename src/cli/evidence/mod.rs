@@ -15,7 +15,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use crate::evidence::note::VerifierKey;
+use crate::evidence::note::{KeyKind, VerifierKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EvidenceCommand {
@@ -69,7 +69,15 @@ impl KeyArgs {
     }
 
     fn witnesses(&self) -> Result<Vec<VerifierKey>, Failure> {
-        verifier_keys(&self.witness)
+        let keys = verifier_keys(&self.witness)?;
+        // The log's own signature says nothing that the log did not say.
+        match keys.iter().find(|key| key.kind() != KeyKind::Cosignature) {
+            Some(key) => Err(Failure::usage(format!(
+                "{}: expected the key of a witness (type 0x04), but found one that signs notes (0x01)",
+                key.name()
+            ))),
+            None => Ok(keys),
+        }
     }
 }
 

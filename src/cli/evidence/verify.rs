@@ -19,6 +19,7 @@ Examples:
   proof-messenger-relay evidence verify --key log.vkey --checkpoint monday.txt evidence.jsonl
   As a log pipeline hands it over:
   kubectl logs deployment/relay | proof-messenger-relay evidence verify --key log.vkey --any-order -
+  (with log.format: json, since that has what the relay writes to standard error as well)
 
 Older files stand before newer ones. A file that is not the first begins with the checkpoint that the one before ends with.
 Exit codes: 0 sound, 1 findings, 64 wrong usage, or a file that cannot be read.

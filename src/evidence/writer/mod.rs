@@ -138,10 +138,14 @@ impl Writer {
     /// When the next checkpoint is due: others may write while the thread sleeps, so it looks again after the interval even if
     /// there is nothing to seal yet.
     ///
-    /// A log that cannot be written is tried soon: whoever balances the load sends nothing as long as it cannot.
+    /// A log that cannot be written is tried soon: whoever balances the load sends nothing as long as it cannot. And a file may
+    /// be moved away while nothing is written.
     fn due_at(&self) -> Instant {
-        let since = if self.log.unsealed() > 0 { self.sealed_at } else { Instant::now() };
-        since + if self.counters.is_failing() { LOOK.min(self.pace.interval) } else { self.pace.interval }
+        let now = Instant::now();
+        let since = if self.log.unsealed() > 0 { self.sealed_at } else { now };
+        let checkpoint = since + self.pace.interval;
+        let looks = self.counters.is_failing() || self.sink.file.is_some();
+        if looks { checkpoint.min(now + LOOK) } else { checkpoint }
     }
 
     /// Writes what waits, in the place of the thread, where nobody else writes: a record that need not reach the disk is
