@@ -22,6 +22,11 @@ impl Look {
         for pattern in patterns {
             paths.extend(store::files(pattern, &mut problems));
         }
+        Self::of(paths)
+    }
+
+    /// A look at these files.
+    pub(super) fn of(paths: Vec<PathBuf>) -> Self {
         let seen = |path: &PathBuf| {
             let of = fs::metadata(path).ok()?;
             let times = ((of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()));

@@ -93,29 +93,35 @@ impl Reloader {
             tokio::select! {
                 _ = stopping.changed() => return,
                 _ = self.asked.recv() => {
-                    self.reload_certificates(true).await;
-                    self.reload(true).await;
+                    let of_tls = self.reload_certificates(true).await;
+                    let of_rules = self.reload(true).await;
+                    if !of_tls && !of_rules {
+                        tracing::info!("nothing to reload: no file changed");
+                    }
                 }
-                () = news.notified() => self.reload(false).await,
+                () = news.notified() => {
+                    self.reload(false).await;
+                }
                 _ = looks.tick() => {
                     let Sources { config, keys, .. } = &self.sources;
-                    let paths = config.iter().chain(keys).cloned().collect();
-                    if look(paths).await.is_some_and(|look| self.watch.settled(look)) {
+                    let patterns: Vec<PathBuf> = config.iter().chain(keys).cloned().collect();
+                    if look(move || Look::at(&patterns)).await.is_some_and(|look| self.watch.settled(look)) {
                         self.reload(false).await;
                     }
-                    if let Some(certificates) = &mut self.certificates
-                        && look(certificates.tls.files()).await.is_some_and(|look| certificates.watch.settled(look))
-                    {
-                        self.reload_certificates(false).await;
+                    if let Some(Certificates { tls, watch, .. }) = &mut self.certificates {
+                        let files = tls.files();
+                        if look(move || Look::of(files)).await.is_some_and(|look| watch.settled(look)) {
+                            self.reload_certificates(false).await;
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Reads the files of TLS and takes what is new.
-    async fn reload_certificates(&mut self, asked: bool) {
-        let Some(Certificates { tls, problem: known, .. }) = &mut self.certificates else { return };
+    /// Reads the files of TLS and takes what is new. Says whether there was anything to tell.
+    async fn reload_certificates(&mut self, asked: bool) -> bool {
+        let Some(Certificates { tls, problem: known, .. }) = &mut self.certificates else { return false };
         let of_thread = Arc::clone(tls);
         let reloaded = spawn_blocking(move || of_thread.reload().map_err(|error| error.to_string())).await;
         let reloaded = reloaded.unwrap_or_else(|error| Err(error.to_string()));
@@ -134,11 +140,13 @@ impl Reloader {
         if reloaded != Ok(false) || known.is_some() {
             self.relay.metrics.reloaded(Reloaded::Certificates, reloaded.is_ok());
         }
+        let is_news = reloaded != Ok(false);
         *known = reloaded.err();
+        is_news
     }
 
-    /// Reads everything and takes what is new.
-    async fn reload(&mut self, asked: bool) {
+    /// Reads policies and keys and takes what is new. Says whether there was anything to tell.
+    async fn reload(&mut self, asked: bool) -> bool {
         let (sources, old) = (self.sources.clone(), self.relay.rules());
         let current = Arc::clone(&old);
         let reading = spawn_blocking(move || sources.read(&current)).await;
@@ -161,25 +169,21 @@ impl Reloader {
             }
         }
         self.problems = problems;
-        match new {
-            Some((rules, sources)) => {
-                let changes = rules.changes_of(&old);
-                for remark in remarks {
-                    tracing::warn!(%remark, "configuration");
-                }
-                let (policies, keys) = (rules.policies.len(), rules.keys.len());
-                self.relay.replace(rules).await;
-                self.sources = sources;
-                tracing::info!(policies, keys, policy_changes = %changes.policies, key_changes = %changes.keys, "reloaded");
-            }
-            None if asked && self.problems.is_empty() => tracing::info!("nothing to reload: no file changed"),
-            None => {}
+        let Some((rules, sources)) = new else { return !self.problems.is_empty() };
+        let changes = rules.changes_of(&old);
+        for remark in remarks {
+            tracing::warn!(%remark, "configuration");
         }
+        let (policies, keys) = (rules.policies.len(), rules.keys.len());
+        self.relay.replace(rules).await;
+        self.sources = sources;
+        tracing::info!(policies, keys, policy_changes = %changes.policies, key_changes = %changes.keys, "reloaded");
+        true
     }
 }
 
-async fn look(patterns: Vec<PathBuf>) -> Option<Look> {
-    spawn_blocking(move || Look::at(&patterns)).await.ok()
+async fn look(at: impl FnOnce() -> Look + Send + 'static) -> Option<Look> {
+    spawn_blocking(at).await.ok()
 }
 
 impl Sources {

@@ -5,6 +5,7 @@ mod envoy;
 mod refusals;
 mod reload;
 mod socket;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::Path;
