@@ -16,9 +16,9 @@ type Seen = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Look {
     /// A look at the files that these paths and globs name now.
-    pub(super) fn at(patterns: &[PathBuf]) -> Self {
+    pub(super) fn at(files: Vec<PathBuf>, patterns: &[PathBuf]) -> Self {
         let mut problems = Vec::new();
-        let mut paths = Vec::new();
+        let mut paths = files;
         for pattern in patterns {
             paths.extend(store::files(pattern, &mut problems));
         }

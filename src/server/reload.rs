@@ -104,8 +104,8 @@ impl Reloader {
                 }
                 _ = looks.tick() => {
                     let Sources { config, keys, .. } = &self.sources;
-                    let patterns: Vec<PathBuf> = config.iter().chain(keys).cloned().collect();
-                    if look(move || Look::at(&patterns)).await.is_some_and(|look| self.watch.settled(look)) {
+                    let (config, keys) = (config.iter().cloned().collect(), keys.clone());
+                    if look(move || Look::at(config, &keys)).await.is_some_and(|look| self.watch.settled(look)) {
                         self.reload(false).await;
                     }
                     if let Some(Certificates { tls, watch, .. }) = &mut self.certificates {

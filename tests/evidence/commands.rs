@@ -140,9 +140,14 @@ fn a_proof_of_anything_else_is_refused() {
     refused(&proof.replace(extra, "extra e30="), "log.vkey", "not proven");
     let other = log_key("other.example").verifier().to_string();
     refused(&proof, &other, "not proven");
-    let witness =
-        evidence(folder.path(), &["check-proof", "--key", "log.vkey", "--witness", &other, "proof.txt"]);
-    assert_exit(&witness, 1, "cosignatures");
+    let asked = |witness: &str| {
+        evidence(folder.path(), &["check-proof", "--key", "log.vkey", "--witness", witness, "proof.txt"])
+    };
+    let key = PrivateKey::from_bytes(Algorithm::Ed25519, &[9; 32]).unwrap();
+    let witness = Cosigner::new("witness.example/1", key).unwrap().verifier().to_string();
+    assert_exit(&asked(&witness), 1, "cosignatures");
+    // The log is no witness of itself.
+    assert_exit(&asked("log.vkey"), 64, "expected the key of a witness (type 0x04)");
 }
 
 #[test]
