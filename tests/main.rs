@@ -24,6 +24,7 @@ mod receipts;
 mod recorded;
 mod recording;
 mod reloading;
+mod replicas;
 mod support;
 mod transport;
 mod witnesses;

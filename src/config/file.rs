@@ -23,8 +23,7 @@ pub struct ConfigFile {
     /// TLS on that port. Without it, whoever is on the way reads what Envoy asks and writes what it is answered.
     pub tls: Option<Tls>,
     /// Where HTTP is served: `/livez`, `/readyz`, `/metrics`, and the keys of receipts at `/.well-known/jwks.json`. IP
-    /// address and port; nothing is served
-    /// without it. Whoever answers in its place decides what backends believe.
+    /// address and port; nothing is served without it. Whoever answers in its place decides what backends believe.
     pub admin: Option<Text<SocketAddress>>,
     /// Names this place in replay claims: give a gateway and a sidecar that check the same requests different names.
     /// Replicas of one place share its name.

@@ -185,6 +185,8 @@ fn wrong_usage_is_no_finding() {
     assert!(stdout(&binary).lines().all(|line| line.chars().all(|c| c.is_ascii_graphic() || c == ' ')));
     assert_exit(&evidence(folder.path(), &["prove", "--key", "log.vkey", "evidence.jsonl"]), 64, "");
     assert_exit(&evidence(folder.path(), &["show", "evidence.jsonl", "0"]), 0, "");
+    // Wherever the options stand.
+    assert_exit(&evidence(folder.path(), &["show", "evidence.jsonl", "--key", "log.vkey", "0"]), 0, "");
 }
 
 #[test]

@@ -180,7 +180,12 @@ async fn keys_that_are_refused() {
         ),
         ("bare", d.clone(), 0o600, "not JSON: ".to_owned()),
         ("quoted", format!("\"{d}\""), 0o600, "expected an object".to_owned()),
-        ("long", " ".repeat(20_000), 0o600, "expected a JWK, but found more than 16384 bytes".to_owned()),
+        (
+            "long",
+            " ".repeat(20_000),
+            0o600,
+            "expected a private key, but found more than 16384 bytes".to_owned(),
+        ),
     ] {
         let path = files.with_mode(name, &text, mode);
         let shown = path.display().to_string();

@@ -35,7 +35,7 @@ pub(in crate::cli) struct ShowArgs {
     #[arg(long)]
     json: bool,
     /// Logs, the older ones first; `-` is standard input. Last: the id of the decision, or the index of the record.
-    #[arg(required = true, num_args = 2.., value_names = ["FILE", "ID"])]
+    #[arg(required = true, num_args = 1.., value_names = ["FILE... ID"])]
     files: Vec<PathBuf>,
 }
 

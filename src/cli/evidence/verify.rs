@@ -127,8 +127,12 @@ fn print_text(report: &Report, no_proofs: bool, has_witnesses: bool) {
         println!("proofs: not checked");
     } else {
         let proofs = counts.proofs;
+        let contradicted = match proofs.contradicted {
+            0 => String::new(),
+            proofs => format!("{proofs} contradicted by their records; "),
+        };
         println!(
-            "proofs: {} verified; {} refused by the relay, rightly; {} with values that are not shown",
+            "proofs: {} verified; {} refused by the relay, rightly; {contradicted}{} with values that are not shown",
             proofs.verified, proofs.refused, proofs.redacted
         );
     }

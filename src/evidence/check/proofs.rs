@@ -21,6 +21,8 @@ pub struct Proofs {
     pub verified: u64,
     /// Their signature does not verify, and the record says so.
     pub refused: u64,
+    /// Their signature verifies, and the record says that it does not; or the other way round.
+    pub contradicted: u64,
     /// Nobody can check them without the values that are not shown.
     pub redacted: u64,
 }
@@ -66,7 +68,11 @@ impl ProofChecker {
         let signature =
             Base64::decode_vec(&proof.signature).map_err(|_| "the signature is not base64".to_owned())?;
         let verifies = known.key.verify(proof.base.as_bytes(), &signature).is_ok();
-        let counted = if verifies { &mut count.verified } else { &mut count.refused };
+        let counted = match (verifies, proof.verified) {
+            (true, true) => &mut count.verified,
+            (false, false) => &mut count.refused,
+            _ => &mut count.contradicted,
+        };
         *counted = counted.saturating_add(1);
         match (verifies, proof.verified) {
             (true, true) | (false, false) => Ok(()),

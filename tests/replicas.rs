@@ -1,0 +1,211 @@
+//! Three relays behind one Envoy, under steady load. One after another goes away.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::support::ask::{Ask, signing};
+use crate::support::backend::Backend;
+use crate::support::client;
+use crate::support::envoy::{Envoy, EnvoySetup};
+use crate::support::program::{Serving, program};
+use crate::support::signer::{Signer, trust_store};
+use crate::support::{LOOK_AGAIN, PATIENCE, shell};
+
+const RELAYS: usize = 3;
+const CLIENTS: usize = 8;
+
+/// Relays by one configuration, each on a port of its own.
+struct Replicas {
+    folder: TempDir,
+    ports: [u16; RELAYS],
+    relays: Vec<Serving>,
+}
+
+impl Replicas {
+    fn start(alice: &Signer) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("people.jwks.json"), trust_store(&[alice]).to_string()).unwrap();
+        let settings = json!({
+            "keys": [{"file": "people.jwks.json"}],
+            "policies": [{"name": "transfers", "match": {}}],
+            "drain": {"delay": "2s"},
+            "log": {"level": "warn"},
+        });
+        std::fs::write(folder.path().join("relay.yaml"), settings.to_string()).unwrap();
+        let mut replicas =
+            Self { folder, ports: [(); RELAYS].map(|()| shell::free_port()), relays: Vec::new() };
+        replicas.relays = replicas.ports.iter().map(|port| replicas.serve(*port)).collect();
+        replicas
+    }
+
+    fn serve(&self, port: u16) -> Serving {
+        let listen = format!("127.0.0.1:{port}");
+        // What it says of where it listens is information.
+        let arguments = [
+            "serve",
+            "--config",
+            "relay.yaml",
+            "--listen",
+            &listen,
+            "--admin",
+            "127.0.0.1:0",
+            "--log-level",
+            "info",
+        ];
+        Serving::start(program(self.folder.path(), &arguments))
+    }
+
+    /// Envoy with the pieces of the README.
+    async fn envoy(&self, backend: &Backend) -> Envoy {
+        let [first, second, third] = self.ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let mut setup = EnvoySetup::new(first, backend.address());
+        let cluster = "  - name: relay\n    type: STATIC\n";
+        let checks = example("    health_checks:").replace("1s", "0.2s");
+        setup.edits.push((cluster, format!("{cluster}{checks}")));
+        let endpoints = "      cluster_name: relay\n      endpoints:\n      - lb_endpoints:\n";
+        let endpoint = |at: SocketAddr| {
+            format!(
+                "        - endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}\n",
+                at.ip(),
+                at.port()
+            )
+        };
+        setup.edits.push((endpoints, format!("{endpoints}{}{}", endpoint(second), endpoint(third))));
+        let service = "                envoy_grpc: {cluster_name: relay}\n";
+        setup.edits.push((service, format!("{service}{}", example("                retry_policy:"))));
+        Envoy::start(setup).await
+    }
+
+    /// Checks that this one answered.
+    async fn answered(&self, at: usize) -> f64 {
+        let admin = self.relays[at].listening["admin"].as_str().unwrap().parse().unwrap();
+        let text = crate::support::relay::ask_admin(admin, "GET", "/metrics").await.text();
+        let series = "proof_messenger_checks_total{decision=\"allow\",code=\"none\",policy=\"transfers\"} ";
+        text.lines().find_map(|line| line.strip_prefix(series)?.parse().ok()).unwrap_or_default()
+    }
+
+    /// Waits until it is asked again.
+    async fn until_asked(&self, at: usize) {
+        let before = self.answered(at).await;
+        let asked = async {
+            while self.answered(at).await < before + 5.0 {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("requests");
+    }
+}
+
+/// What the README shows in its section about replicas, by how it begins.
+fn example(begins: &str) -> String {
+    let readme = include_str!("../README.md");
+    let section = readme.split_once("\n## More than one replica\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let examples = section.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
+    examples.filter(|example| example.starts_with(begins)).collect()
+}
+
+/// Clients that send signed requests until they are told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    failed: Arc<AtomicUsize>,
+    passed: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(envoy: SocketAddr, alice: &Arc<Signer>) -> Self {
+        let (stop, failed, passed) = (Arc::default(), Arc::default(), Arc::default());
+        let mut load = Self { stop, failed, passed, clients: Vec::new() };
+        for _ in 0..CLIENTS {
+            let alice = Arc::clone(alice);
+            let (stop, failed, passed) =
+                (Arc::clone(&load.stop), Arc::clone(&load.failed), Arc::clone(&load.passed));
+            load.clients.push(tokio::spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let mut request = Ask::get("/transfers/7").for_envoy();
+                    let signing = proof_messenger_relay::signer::Signing {
+                        created: Some(request.created),
+                        ..signing("sig", &["@method", "@target-uri"])
+                    };
+                    request = request.signed_as(&alice, &signing);
+                    let answer = client::http1(envoy, &request.http1()).await;
+                    let counter = if answer.status == 200 { &passed } else { &failed };
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    // Steady, and not all that the machine can do.
+                    sleep(Duration::from_millis(5)).await;
+                }
+            }));
+        }
+        load
+    }
+
+    async fn until_passed(&self, more: usize) {
+        let enough = self.passed.load(Ordering::SeqCst) + more;
+        let passed = async {
+            while self.passed.load(Ordering::SeqCst) < enough {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(PATIENCE, passed).await.expect("requests that pass");
+    }
+
+    /// How many failed, and how many passed.
+    async fn stop(self) -> (usize, usize) {
+        self.stop.store(true, Ordering::SeqCst);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+        (self.failed.load(Ordering::SeqCst), self.passed.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_loses_no_request() {
+    let alice = Arc::new(Signer::ed25519("alice"));
+    let mut replicas = Replicas::start(&alice);
+    let backend = Backend::start().await;
+    let envoy = replicas.envoy(&backend).await;
+    let load = Load::start(envoy.address(), &alice);
+    for at in 0..RELAYS {
+        replicas.until_asked(at).await;
+        replicas.relays[at].signal(Signal::TERM);
+        let stand_in = Serving::start(idle(&replicas));
+        let mut stopping = std::mem::replace(&mut replicas.relays[at], stand_in);
+        assert!(tokio::task::spawn_blocking(move || stopping.wait()).await.unwrap().success());
+        replicas.relays[at] = replicas.serve(replicas.ports[at]);
+        replicas.until_asked(at).await;
+    }
+    let (failed, passed) = load.stop().await;
+    assert_eq!(failed, 0, "of {}", failed + passed);
+    assert!(passed > 500, "{passed}");
+}
+
+/// Stands in for one that is away.
+fn idle(replicas: &Replicas) -> std::process::Command {
+    program(replicas.folder.path(), &["serve", "--listen", "127.0.0.1:0"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_killed_takes_what_is_in_flight_there_and_nothing_else() {
+    let alice = Arc::new(Signer::ed25519("alice"));
+    let mut replicas = Replicas::start(&alice);
+    let backend = Backend::start().await;
+    let envoy = replicas.envoy(&backend).await;
+    let load = Load::start(envoy.address(), &alice);
+    for at in 0..RELAYS {
+        replicas.until_asked(at).await;
+    }
+    replicas.relays[0].kill();
+    load.until_passed(500).await;
+    let (failed, _) = load.stop().await;
+    // Each client has one request at a time.
+    assert!(failed <= CLIENTS, "{failed}");
+}
