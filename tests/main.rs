@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod containers;
 mod denials;
+mod deployment;
 mod descriptors;
 mod draining;
 mod envoy;
