@@ -108,11 +108,12 @@ struct KeyFile {
 
 impl KeyFile {
     fn open(path: &Path) -> Result<Self, KeyFileProblem> {
+        // Whoever opens a pipe waits for its other end, and there may be none. What it became since then is looked at again.
+        let is_file = |metadata: &Metadata| metadata.is_file().then_some(()).ok_or(KeyFileProblem::NoFile);
+        is_file(&std::fs::metadata(path)?)?;
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(KeyFileProblem::NoFile);
-        }
+        is_file(&metadata)?;
         Ok(Self { file, metadata })
     }
 

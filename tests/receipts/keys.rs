@@ -113,6 +113,21 @@ async fn refusal(keys: &[PathBuf]) -> String {
 }
 
 /// A wrong key is refused with its file and the reason, and the message holds nothing of it.
+/// A pipe that nobody writes into must not keep the relay from saying what is wrong.
+#[test]
+fn a_pipe_is_no_key_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let refused = proof_messenger_relay::keys::private::read(&path).unwrap_err().to_string();
+        sender.send(refused)
+    });
+    let refused = receiver.recv_timeout(crate::support::PATIENCE).expect("an answer");
+    assert!(refused.ends_with("expected a regular file"), "{refused}");
+}
+
 #[tokio::test]
 async fn keys_that_are_refused() {
     let files = KeyFiles::new();
