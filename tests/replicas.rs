@@ -167,13 +167,18 @@ impl Load {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_loses_no_request() {
+async fn under_load() -> (Replicas, Backend, Envoy, Load) {
     let alice = Arc::new(Signer::ed25519("alice"));
-    let mut replicas = Replicas::start(&alice);
+    let replicas = Replicas::start(&alice);
     let backend = Backend::start().await;
     let envoy = replicas.envoy(&backend).await;
     let load = Load::start(envoy.address(), &alice);
+    (replicas, backend, envoy, load)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_loses_no_request() {
+    let (mut replicas, _backend, _envoy, load) = under_load().await;
     for at in 0..RELAYS {
         replicas.until_asked(at).await;
         replicas.relays[at].signal(Signal::TERM);
@@ -195,11 +200,7 @@ fn idle(replicas: &Replicas) -> std::process::Command {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_killed_takes_what_is_in_flight_there_and_nothing_else() {
-    let alice = Arc::new(Signer::ed25519("alice"));
-    let mut replicas = Replicas::start(&alice);
-    let backend = Backend::start().await;
-    let envoy = replicas.envoy(&backend).await;
-    let load = Load::start(envoy.address(), &alice);
+    let (mut replicas, _backend, _envoy, load) = under_load().await;
     for at in 0..RELAYS {
         replicas.until_asked(at).await;
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::Instant;
 
 use super::container::{IMAGE, docker};
-use crate::support::shell;
+use crate::support::{LOOK_AGAIN, PATIENCE, shell};
 
 const BASE: &str = "gcr.io/distroless/cc-debian12:nonroot";
 const MOST_BYTES: u64 = 30_000_000;
@@ -63,6 +64,22 @@ fn says_what_it_is() {
     );
     let version = docker(&["run", "--rm", IMAGE, "--version"]);
     assert_eq!(version, format!("proof-messenger-relay {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+#[ignore = "needs the image: tests/containers/run"]
+fn becomes_healthy_and_stops_when_it_is_told() {
+    let container = docker(&["run", "--detach", "--health-interval=1s", IMAGE]);
+    let health = || docker(&["inspect", "--format={{.State.Health.Status}}", &container]);
+    let started = Instant::now();
+    while health() != "healthy" {
+        assert!(started.elapsed() < PATIENCE, "{}", docker(&["logs", &container]));
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    docker(&["stop", "--time=30", &container]);
+    let code = docker(&["inspect", "--format={{.State.ExitCode}}", &container]);
+    docker(&["rm", &container]);
+    assert_eq!(code, "0");
 }
 
 #[test]
