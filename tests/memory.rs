@@ -11,7 +11,7 @@ use crate::support::program::{Serving, program};
 
 const BODY: usize = 1024 * 1024;
 const AT_ONCE: usize = 256;
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 64;
 
 /// Twice as much as fits: each is allowed or refused, and the relay lives on well within its 128 MiB.
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,10 @@ pub use tls::{Tls, TlsError, TlsFileProblem};
 /// How often it is looked whether the relay is ready, for those who watch its health.
 const LOOKS: Duration = Duration::from_millis(250);
 
+/// What a connection may send before it is read. It is what messages that wait for their place hold, for each connection, and
+/// as much as a hundred messages of a usual size.
+const WINDOW_BYTES: u32 = 256 * 1024;
+
 /// So long the last checkpoint may take, with the witnesses that are asked to cosign it.
 const SEALING: Duration = Duration::from_secs(5);
 
@@ -198,6 +202,8 @@ impl Server {
         };
         let (connections, accepting) = self.listener.connections();
         let grpc = tonic::transport::Server::builder()
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
             .layer(self.arriving)
             .add_service(authorization)
             .add_service(health_service)
