@@ -42,6 +42,8 @@ pub struct Opened {
     pub tree: CompactRange,
     /// How many records a checkpoint covers.
     pub sealed: u64,
+    /// The root of the tree at the size that was asked for, where the last checkpoint does not lie behind it.
+    pub kept_root: Option<Hash>,
     pub set_aside: Option<SetAside>,
 }
 
@@ -89,11 +91,11 @@ pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Goes on with a file: finds the last checkpoint, checks it, and takes up the records behind it. A last line that is not
-/// finished was never answered: it is set aside.
+/// finished was never answered: it is set aside. `kept` is the size of a checkpoint that is known from elsewhere.
 ///
 /// # Errors
 /// Whatever does not look as this relay, with this key, left it.
-pub fn go_on(path: &Path, key: &VerifierKey) -> Result<Opened, OpenError> {
+pub fn go_on(path: &Path, key: &VerifierKey, kept: Option<u64>) -> Result<Opened, OpenError> {
     let mut file = open(path)?;
     let set_aside = set_aside(&mut file, path)?;
     let length = file.metadata()?.len();
@@ -106,15 +108,18 @@ pub fn go_on(path: &Path, key: &VerifierKey) -> Result<Opened, OpenError> {
         }
     };
     let sealed = tree.end();
+    let root_of = |tree: &CompactRange| (Some(tree.end()) == kept).then(|| tree.root());
+    let mut kept_root = root_of(&tree);
     file.seek(SeekFrom::Start(at))?;
     let mut reader = BufReader::new(&file);
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 {
         take(&line, &mut tree).map_err(|problem| OpenError::Record(at, problem.to_owned()))?;
+        kept_root = kept_root.or_else(|| root_of(&tree));
         at = at.saturating_add(line.len() as u64);
         line.clear();
     }
-    Ok(Opened { file, length, tree, sealed, set_aside })
+    Ok(Opened { file, length, tree, sealed, kept_root, set_aside })
 }
 
 /// Takes up a line behind the last checkpoint.

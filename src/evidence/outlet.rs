@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 
 use super::checkpoint::Checkpoint;
 use super::file;
+use super::file::Opened;
 use super::line::checkpoint_line;
-use super::merkle::CompactRange;
 use super::note::{Note, VerifierKey};
 use super::queue::Queue;
 use super::recorder::StartError;
@@ -40,7 +40,7 @@ pub enum CheckpointFileError {
          moved away while the relay was stopped, move it back. Or begin another log with another key"
     )]
     CutOff { kept: u64, found: u64 },
-    #[error("it is of as many records as the log has, but has another root: the log was changed")]
+    #[error("the records of the log that it covers have another root: the log was changed")]
     OtherRoot,
 }
 
@@ -61,13 +61,30 @@ pub(super) struct Open {
 }
 
 impl Outlets {
-    /// Whether the log has all that the checkpoint file says it had.
+    /// The checkpoint that the file holds, if there is one.
     ///
     /// # Errors
-    /// When it has not, and when the file cannot be read.
-    pub fn agree(&self, key: &VerifierKey, tree: &CompactRange) -> Result<(), StartError> {
-        let Some(path) = &self.file else { return Ok(()) };
-        agree(path, key, tree).map_err(|source| StartError::Checkpoint { path: path.clone(), source })
+    /// When it is none of this key, and when the file cannot be read.
+    pub fn kept(&self, key: &VerifierKey) -> Result<Option<Checkpoint>, StartError> {
+        let Some(path) = &self.file else { return Ok(None) };
+        kept(path, key).map_err(|source| StartError::Checkpoint { path: path.clone(), source })
+    }
+
+    /// Whether the log has all that it had at that checkpoint, as it was then. Without this look, whoever can write the log
+    /// but not sign could take its checkpoints out, change it, and have the relay seal that.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn agree(&self, kept: &Checkpoint, opened: &Opened) -> Result<(), StartError> {
+        let found = opened.tree.end();
+        let source = if kept.size() > found {
+            CheckpointFileError::CutOff { kept: kept.size(), found }
+        } else if opened.kept_root.is_some_and(|root| root != *kept.root()) {
+            CheckpointFileError::OtherRoot
+        } else {
+            return Ok(());
+        };
+        Err(StartError::Checkpoint { path: self.file.clone().unwrap_or_default(), source })
     }
 
     /// Starts the threads that send checkpoints on, where there is anywhere to send them. `log` is the file of a log that
@@ -175,22 +192,15 @@ fn ask(
     Witnesses::start(size, witnesses, prove, tell)
 }
 
-fn agree(path: &Path, key: &VerifierKey, tree: &CompactRange) -> Result<(), CheckpointFileError> {
+fn kept(path: &Path, key: &VerifierKey) -> Result<Option<Checkpoint>, CheckpointFileError> {
     let text = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result?,
     };
     let foreign = |problem: &dyn std::fmt::Display| CheckpointFileError::Foreign(problem.to_string());
     let note = Note::parse(&text).map_err(|error| foreign(&error))?;
     note.verify(std::slice::from_ref(key)).map_err(|error| foreign(&error))?;
-    let checkpoint: Checkpoint = note.text().parse().map_err(|error| foreign(&error))?;
-    if checkpoint.size() > tree.end() {
-        return Err(CheckpointFileError::CutOff { kept: checkpoint.size(), found: tree.end() });
-    }
-    if checkpoint.size() == tree.end() && *checkpoint.root() != tree.root() {
-        return Err(CheckpointFileError::OtherRoot);
-    }
-    Ok(())
+    Ok(Some(note.text().parse().map_err(|error| foreign(&error))?))
 }
 
 /// Puts a whole file in the place of another one, so that no reader sees half of it.

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::appender::Stream;
+use super::checkpoint::Checkpoint;
 use super::counts::{Counters, Counts};
 use super::decided::{Grounds, Losses, Provenance};
 use super::file::{self, OpenError, SetAside};
@@ -99,9 +100,12 @@ impl Recorder {
         let name = signer.verifier().name();
         let (origin, opened) = match &target {
             Target::File(path) => {
-                let opened = file::go_on(path, signer.verifier())
+                let kept = outlets.kept(signer.verifier())?;
+                let opened = file::go_on(path, signer.verifier(), kept.as_ref().map(Checkpoint::size))
                     .map_err(|source| StartError::Open { path: path.clone(), source })?;
-                outlets.agree(signer.verifier(), &opened.tree)?;
+                if let Some(kept) = &kept {
+                    outlets.agree(kept, &opened)?;
+                }
                 (name.to_owned(), Some(opened))
             }
             // Nobody can go on with what went to standard output, and a second tree must not look like the first.

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use crate::support::ask::{Ask, code};
@@ -71,13 +72,31 @@ async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
     refused(&lines[..4].concat().replace("/rates/eur", "/rates/usd"), "its hash is another");
     refused(&[lines[0], lines[1], lines[3]].concat(), "its index is another");
     refused(&[lines[0], lines[1], "{}\n"].concat(), "it is no record");
+    // Without its checkpoints and with a record more, so that nothing in the file tells.
+    let records: Vec<String> = lines
+        .iter()
+        .filter(|line| line.starts_with("{\"evidence\""))
+        .map(|line| (*line).to_owned())
+        .collect();
+    let rehashed = |line: &str, index: usize| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let evidence = serde_json_canonicalizer::to_vec(&line["evidence"]).unwrap();
+        let hash = proof_messenger_relay::evidence::merkle::leaf_hash(&evidence);
+        line["hash"] = json!(Base64::encode_string(&hash));
+        line["index"] = json!(index);
+        format!("{}\n", serde_json_canonicalizer::to_string(&line).unwrap())
+    };
+    let changed = records.iter().chain(records.last()).enumerate();
+    let changed: String =
+        changed.map(|(index, line)| rehashed(&line.replace("/rates/eur", "/rates/usd"), index)).collect();
+    refused(&changed, "have another root: the log was changed");
     let note = whole.replace("bank.example/relay-1\\n", "bank.example/relay-2\\n");
     refused(&note, "not one of this key");
     fs::write(&path, &whole).unwrap();
     fs::remove_file(recording.path("evidence.jwk.json")).unwrap();
     let other = ["keys", "new", "--use", "evidence", "--name", "bank.example/relay-1"];
     run(recording.folder(), &[&other[..], &["--private", "evidence.jwk.json"]].concat());
-    refused(&whole, "not one of this key");
+    refused(&whole, "it holds no checkpoint that this key signed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
