@@ -228,6 +228,28 @@ fn every_witness_must_have_cosigned() {
     assert_eq!(found(&check(log.text(), asked(&[&first, &second]), &[])), [(What::NotCosigned, None)]);
 }
 
+/// Whoever holds the log's key wrote another history, and put a checkpoint of the old one behind it that a witness had cosigned.
+#[test]
+fn what_a_witness_cosigned_of_another_history_does_not_count() {
+    let key = proof_messenger_relay::crypto::PrivateKey::from_bytes(
+        proof_messenger_relay::crypto::Algorithm::Ed25519,
+        &[9; 32],
+    );
+    let witness = Cosigner::new("witness.example/1", key.unwrap()).unwrap();
+    let note = Note::parse(log().newest.as_bytes()).unwrap();
+    let cosignature = witness.cosign(note.text(), 1_800_000_000);
+    let mut line = Vec::new();
+    checkpoint_line(&mut line, &note.with(cosignature).unwrap().to_string(), None);
+    let mut forged = LogWriter::new(ORIGIN, log_key(ORIGIN));
+    (1000..1060).for_each(|number| forged.record(sample(number)));
+    forged.checkpoint();
+    forged.lines.push(String::from_utf8(line).unwrap());
+    let asked = Settings { witnesses: vec![witness.verifier().clone()], ..settings() };
+    let report = check(forged.text(), asked, &[]);
+    assert_eq!(found(&report), [(What::NotCosigned, None)]);
+    assert!(report.logs[0].cosigned.is_empty());
+}
+
 #[test]
 fn a_sealed_record_that_contradicts_itself_is_a_finding() {
     let alice = Signer::ed25519("alice");

@@ -135,20 +135,25 @@ impl Log {
     }
 
     /// A checkpoint: everything before its size is sealed by it.
-    pub(super) fn checkpoint(&mut self, seal: Seal, findings: &mut Findings) {
+    ///
+    /// Says whether it is, or may turn out to be, one of this tree. One that could not be compared says nothing about it, whoever
+    /// cosigned it: an older history of the same log has such checkpoints.
+    pub(super) fn checkpoint(&mut self, seal: Seal, findings: &mut Findings) -> bool {
         if let Some(unordered) = &mut self.unordered {
             unordered.seals.push(seal);
-            return;
+            return true;
         }
         self.checkpoints = self.checkpoints.saturating_add(1);
         if self.begins_with(&seal, findings) {
-            return;
+            return true;
         }
         if seal.size <= self.sealed {
-            self.seen_before(&seal, findings);
-        } else if !self.seal_in_order(&seal, findings) {
+            return self.seen_before(&seal, findings);
+        }
+        if !self.seal_in_order(&seal, findings) {
             self.seal_damaged(&seal, findings);
         }
+        true
     }
 
     /// A file that goes on from an older one begins with the checkpoint that the older one ends with.
@@ -165,16 +170,18 @@ impl Log {
         true
     }
 
-    fn seen_before(&mut self, seal: &Seal, findings: &mut Findings) {
+    fn seen_before(&mut self, seal: &Seal, findings: &mut Findings) -> bool {
         match self.root_at(seal.size) {
             Some(root) if root == seal.root => {
                 if seal.size == self.sealed && self.tree.is_none() {
                     self.tree.clone_from(&seal.range);
                 }
+                return true;
             }
             Some(_) => self.other_tree(seal, findings),
             None => findings.tally(What::NotCompared, Some(&self.origin), None, seal.place.clone()),
         }
+        false
     }
 
     fn other_tree(&self, seal: &Seal, findings: &mut Findings) {
@@ -264,7 +271,7 @@ impl Log {
             {
                 self.record(entry, findings);
             }
-            self.checkpoint(seal, findings);
+            let _ = self.checkpoint(seal, findings);
         }
         entries.for_each(|entry| self.record(entry, findings));
     }

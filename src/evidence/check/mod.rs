@@ -220,7 +220,9 @@ impl Checker {
         self.current = self.log(checkpoint.origin(), place.clone());
         let Some(log) = self.logs.get_mut(self.current) else { return };
         let seal = Seal { size: checkpoint.size(), root: *checkpoint.root(), range: restored, place };
-        log.checkpoint(seal, &mut self.findings);
+        if !log.checkpoint(seal, &mut self.findings) {
+            return;
+        }
         self.cosigned.extend(cosigned.into_iter().map(|by| (checkpoint.origin().to_owned(), by)));
         self.cosigned.sort_by(|(a, by_a), (b, by_b)| {
             (a, &by_a.witness, by_b.size).cmp(&(b, &by_b.witness, by_a.size))
