@@ -15,7 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::readiness::Readiness;
 use super::until;
@@ -27,8 +27,11 @@ const KEYS_MAX_AGE: &str = "public, max-age=300";
 /// So many connections at once: whoever opens many must take nothing from the checks.
 const CONNECTIONS: usize = 64;
 
-/// So long the head of a request may take, and an idle connection may stay.
+/// So long the head of a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// So long a connection may take for its one request. Whoever asks and does not read takes a place for no longer.
+const LIFE: Duration = Duration::from_secs(10);
 
 /// So long it is waited when no connection can be accepted, for want of file descriptors: it would be tried without end.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -84,11 +87,11 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, stopping: watch
         };
         let service = TowerToHyperService::new(routes.clone());
         let mut connection = http1::Builder::new();
-        connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
         let connection = graceful.watch(connection.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             // Whatever went wrong on it is its client's matter.
-            let _ = connection.await;
+            let _ = timeout(LIFE, connection).await;
             drop(place);
         });
     }

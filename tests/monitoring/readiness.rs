@@ -176,6 +176,18 @@ async fn slow_clients_of_the_admin_port_hold_up_nobody_for_long() {
     assert!(answer.allowed);
     let live = timeout(PATIENCE, admin(&relay, "GET", "/livez")).await.expect("an answer");
     assert_eq!(live.status, 200);
+    // Neither can those who ask, and do not read the answer.
+    let mut deaf = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all("GET /metrics HTTP/1.1\r\nhost: relay\r\n\r\n".repeat(400).as_bytes())
+            .await
+            .unwrap();
+        deaf.push(stream);
+    }
+    let live = timeout(PATIENCE, admin(&relay, "GET", "/livez")).await.expect("an answer");
+    assert_eq!(live.status, 200);
     // The first of them was shown the door.
     let mut rest = Vec::new();
     timeout(PATIENCE, silent[0].read_to_end(&mut rest)).await.expect("an end").unwrap();
