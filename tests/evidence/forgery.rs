@@ -15,6 +15,12 @@ fn found(report: &Report) -> Vec<(What, Option<Span>)> {
     report.findings.iter().map(|finding| (finding.what, finding.records)).collect()
 }
 
+fn whats(report: &Report) -> Vec<What> {
+    let mut whats: Vec<What> = report.findings.iter().map(|finding| finding.what).collect();
+    whats.sort();
+    whats
+}
+
 fn at(index: u64) -> Option<Span> {
     Some(Span::of(index))
 }
@@ -200,6 +206,58 @@ fn two_histories_under_one_key_contradict_each_other() {
     assert_eq!(found(&check(log.text(), settings(), &[])), [(What::OtherTree, None)]);
 }
 
+/// Whoever can delete, and cannot sign, leaves no more of a log than suits them.
+#[test]
+fn a_log_that_begins_late_is_no_sound_log() {
+    let log = log();
+    let first = checkpoint_at(&log, 20);
+    let late = [(What::BeginsLate, Some(Span { first: 0, last: 19 }))];
+    assert_eq!(found(&check(log.lines[20..].concat(), settings(), &[])), late);
+    // What was kept is newer: it says nothing of what is not there.
+    assert_eq!(found(&check(log.lines[20..].concat(), settings(), &[&log.newest])), late);
+    // What was kept is older.
+    let report = check(log.lines[41..].concat(), settings(), &[&first]);
+    assert_eq!(whats(&report), [What::BeginsLate, What::NotCompared]);
+    // Nothing but the last checkpoint.
+    let all = [(What::BeginsLate, Some(Span { first: 0, last: 39 }))];
+    assert_eq!(found(&check(&log.lines[41], settings(), &[])), all);
+    // Where it was kept, it is where the log goes on.
+    assert_eq!(found(&check(&log.lines[41], settings(), &[&log.newest])), []);
+    // Another history under the same key begins there.
+    let mut fork = LogWriter::new(ORIGIN, log_key(ORIGIN));
+    (0..20).for_each(|number| fork.record(sample(number + 1)));
+    fork.checkpoint();
+    let report = check(&fork.lines[20], settings(), &[&first]);
+    assert_eq!(whats(&report), [What::OtherTree, What::BeginsLate]);
+}
+
+/// The note of the checkpoint on that line.
+fn checkpoint_at(log: &LogWriter, line: usize) -> String {
+    let Line::Checkpoint(line) = Line::read(log.lines[line].trim_end()).unwrap() else { panic!() };
+    line.note.into_owned()
+}
+
+#[test]
+fn every_log_of_a_key_needs_a_checkpoint_of_it() {
+    let mut both = log();
+    let invented = LogWriter::filled(&format!("{ORIGIN}/019c1234"), 20, 20);
+    both.lines.extend_from_slice(&invented.lines[..20]);
+    let report = check(both.text(), settings(), &[]);
+    assert_eq!(found(&report), [(What::Unsealed, None)]);
+    assert_eq!(report.findings[0].log.as_deref(), Some("bank.example/relay/019c1234"));
+}
+
+#[test]
+fn a_key_speaks_for_no_log_that_has_a_key_of_its_own() {
+    let mut forged = LogWriter::new(ORIGIN, log_key("bank.example"));
+    forged.record(sample(0));
+    forged.checkpoint();
+    let own = log_key(ORIGIN).verifier().clone();
+    let above = log_key("bank.example").verifier().clone();
+    let both = Settings { keys: vec![above, own], ..Settings::default() };
+    assert_eq!(whats(&check(forged.text(), both, &[])), [What::Checkpoint, What::Unsealed]);
+}
+
 #[test]
 fn every_witness_must_have_cosigned() {
     let witness = |name: &str| {
@@ -226,6 +284,18 @@ fn every_witness_must_have_cosigned() {
     let cosigned = &report.logs[0].cosigned[0];
     assert_eq!((cosigned.size, cosigned.timestamp), (40, Some(1_800_000_000)));
     assert_eq!(found(&check(log.text(), asked(&[&first, &second]), &[])), [(What::NotCosigned, None)]);
+    // Another key of the same name is another witness.
+    let key = proof_messenger_relay::crypto::PrivateKey::from_bytes(
+        proof_messenger_relay::crypto::Algorithm::Ed25519,
+        &[8; 32],
+    );
+    let namesake = Cosigner::new("witness.example/1", key.unwrap()).unwrap();
+    assert_eq!(found(&check(log.text(), asked(&[&first, &namesake]), &[])), [(What::NotCosigned, None)]);
+    // One that was kept elsewhere counts too.
+    let note = Note::parse(log.newest.as_bytes()).unwrap();
+    let cosignature = second.cosign(note.text(), 1_800_000_001);
+    let kept = note.with(cosignature).unwrap().to_string();
+    assert_eq!(found(&check(log.text(), asked(&[&first, &second]), &[&kept])), []);
 }
 
 /// Whoever holds the log's key wrote another history, and put a checkpoint of the old one behind it that a witness had cosigned.
@@ -245,9 +315,11 @@ fn what_a_witness_cosigned_of_another_history_does_not_count() {
     forged.checkpoint();
     forged.lines.push(String::from_utf8(line).unwrap());
     let asked = Settings { witnesses: vec![witness.verifier().clone()], ..settings() };
-    let report = check(forged.text(), asked, &[]);
+    let report = check(forged.text(), asked.clone(), &[]);
     assert_eq!(found(&report), [(What::NotCosigned, None)]);
     assert!(report.logs[0].cosigned.is_empty());
+    let report = check(forged.text(), Settings { any_order: true, ..asked }, &[]);
+    assert_ne!(report.findings, []);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Logs that nobody touched, however they were moved.
 
-use proof_messenger_relay::evidence::check::What;
+use proof_messenger_relay::evidence::check::{Span, What};
+use proof_messenger_relay::evidence::line::Line;
 
 use crate::support::evidence::{LogWriter, ORIGIN, check, check_files, settings};
 
@@ -34,16 +35,31 @@ fn files_that_go_on_from_each_other_are_one_log() {
     assert!(both.remarks.iter().all(|remark| remark.what == What::Redacted), "{:?}", both.remarks);
 
     // The other way round, every older record is out of order.
+    let late = Some(Span { first: 0, last: 29 });
     let reversed = check_files(&[("newer", newer.as_bytes()), ("older", older.as_bytes())], settings(), &[]);
-    assert!(reversed.findings.iter().all(|finding| finding.what == What::Moved), "{:#?}", reversed.findings);
+    let (begin, rest): (Vec<_>, Vec<_>) =
+        reversed.findings.iter().partition(|finding| finding.what == What::BeginsLate);
+    assert_eq!(begin.iter().map(|finding| finding.records).collect::<Vec<_>>(), [late]);
+    assert!(rest.iter().all(|finding| finding.what == What::Moved), "{:#?}", reversed.findings);
     let mut moved = vec![false; 30];
-    for span in reversed.findings.iter().map(|finding| finding.records.unwrap()) {
+    for span in rest.iter().map(|finding| finding.records.unwrap()) {
         (span.first..=span.last).for_each(|index| moved[usize::try_from(index).unwrap()] = true);
     }
     assert_eq!(moved, [true; 30]);
 
-    let newer = check(newer, settings(), &[&log.newest]);
+    // The older one may be away, where the checkpoint that it ends with was kept.
+    let Line::Checkpoint(end) = Line::read(log.lines[ends[2] - 1].trim_end()).unwrap() else { panic!() };
+    let newer = check(newer, settings(), &[&log.newest, &end.note]);
     assert_eq!(newer.findings, []);
-    assert_eq!(newer.remarks[0].what, What::BeginsLate);
+    assert_eq!(newer.remarks[0].what, What::Elsewhere);
     assert_eq!((newer.logs[0].first, newer.logs[0].sealed), (30, 70));
+}
+
+#[test]
+fn a_checkpoint_that_was_kept_elsewhere_seals_a_log_that_has_none() {
+    let mut log = LogWriter::filled(ORIGIN, 20, 20);
+    log.lines.pop();
+    let report = check(log.text(), settings(), &[&log.newest]);
+    assert_eq!(report.findings, []);
+    assert_eq!((report.logs[0].checkpoints, report.logs[0].sealed), (0, 20));
 }

@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use crate::support::ask::{Ask, code};
-use crate::support::program::{Serving, run, stderr};
+use crate::support::program::{Serving, run, stderr, stdout};
 use crate::support::recording::{Recording, ask, connect, records};
 
 fn recording(evidence: &Value) -> Recording {
@@ -124,13 +124,19 @@ async fn a_file_that_is_moved_away_is_sealed_and_the_log_goes_on_in_a_new_one() 
     let newer = recording.records("evidence.jsonl").len();
     assert!(older >= 4 && newer >= 3, "{older} {newer}");
     recording.is_sound(&["older.jsonl", "evidence.jsonl"]);
-    recording.is_sound(&["evidence.jsonl"]);
+    // Alone, the newer one needs what the older one ended with.
+    let alone = recording.verify(&["evidence.jsonl"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(stdout(&alone).contains("begins-late: "), "{}", stdout(&alone));
+    let older = fs::read_to_string(recording.path("older.jsonl")).unwrap();
+    fs::write(recording.path("older.txt"), older.lines().last().unwrap()).unwrap();
+    recording.is_sound(&["--checkpoint", "older.txt", "evidence.jsonl"]);
     // The next start needs the new one only.
     fs::remove_file(recording.path("older.jsonl")).unwrap();
     let mut relay = Serving::start(recording.serve());
     allow(&relay, 1).await;
     relay.stop();
-    recording.is_sound(&["evidence.jsonl"]);
+    recording.is_sound(&["--checkpoint", "older.txt", "evidence.jsonl"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::story::{self, Story};
 use super::{Failure, KeyArgs, read_text};
-use crate::evidence::check::is_log_of;
+use crate::evidence::check::keys_of;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::merkle::leaf_hash;
 use crate::evidence::note::{Note, VerifierKey};
@@ -80,7 +80,7 @@ fn verified(proof: &TlogProof, evidence: &[u8], keys: &[VerifierKey]) -> Result<
     let mut why = "no key is given for the log of the proof".to_owned();
     for key in keys {
         match proof.verify(&leaf, key) {
-            Ok(checkpoint) if is_log_of(checkpoint.origin(), key) => return Ok(checkpoint),
+            Ok(checkpoint) if keys_of(checkpoint.origin(), keys).contains(key) => return Ok(checkpoint),
             Ok(_) => {}
             Err(error) => why = error.to_string(),
         }
@@ -95,7 +95,7 @@ fn cosigned(proof: &TlogProof, witnesses: &[VerifierKey]) -> Result<Vec<(String,
     }
     let note = Note::parse(proof.checkpoint.as_bytes()).map_err(|error| error.to_string())?;
     let verified = note.verify(witnesses).map_err(|error| format!("cosignatures: {error}"))?;
-    let missing = witnesses.iter().find(|witness| !verified.iter().any(|by| by.key.name() == witness.name()));
+    let missing = witnesses.iter().find(|witness| !verified.iter().any(|by| by.key == *witness));
     match missing {
         Some(witness) => Err(format!("{} did not cosign the checkpoint", witness.name())),
         None => Ok(verified.iter().map(|by| (by.key.name().to_owned(), by.timestamp)).collect()),

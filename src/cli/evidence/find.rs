@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Failure, Input};
-use crate::evidence::check::{Place, is_log_of};
+use crate::evidence::check::{Place, keys_of};
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::line::{CheckpointLine, Line, Range, RecordLine};
 use crate::evidence::merkle::{CompactRange, Hash, inclusion_proof};
@@ -116,10 +116,8 @@ impl Finder<'_> {
     fn checkpoint(&mut self, line: &CheckpointLine<'_>, place: Place) {
         let Ok(note) = Note::parse(line.note.as_bytes()) else { return };
         let Ok(checkpoint) = note.text().parse::<Checkpoint>() else { return };
-        let keys: Vec<VerifierKey> =
-            self.keys.iter().filter(|key| is_log_of(checkpoint.origin(), key)).cloned().collect();
         // Without any key, `show` tells what the log says, and that nobody checked it.
-        if !self.keys.is_empty() && note.verify(&keys).is_err() {
+        if !self.keys.is_empty() && note.verify(&keys_of(checkpoint.origin(), self.keys)).is_err() {
             return;
         }
         let cosigned = note.verify(self.witnesses).unwrap_or_default();

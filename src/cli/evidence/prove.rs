@@ -6,8 +6,7 @@ use clap::Args;
 
 use super::find::find;
 use super::{Failure, KeyArgs};
-use crate::evidence::check::is_log_of;
-use crate::evidence::note::VerifierKey;
+use crate::evidence::check::keys_of;
 
 pub(super) const EXAMPLES: &str = "\
 Example:
@@ -39,9 +38,8 @@ pub(super) fn run(args: &ProveArgs) -> Result<(), Failure> {
         let why = "records of the tree are missing in these files, without which it cannot be proven";
         return Err(Failure::Failed(format!("record {}: {why}", found.index)));
     };
-    let log_keys = keys.iter().filter(|key| is_log_of(seal.checkpoint.origin(), key));
-    let holds = |key: &VerifierKey| proof.verify(&found.leaf, key).is_ok();
-    if !{ log_keys }.any(holds) {
+    let log_keys = keys_of(seal.checkpoint.origin(), &keys);
+    if !log_keys.iter().any(|key| proof.verify(&found.leaf, key).is_ok()) {
         let why = "the checkpoint seals something else: `evidence verify` says what was done to the log";
         return Err(Failure::Failed(format!("{}: record {}: {why}", found.place, found.index)));
     }

@@ -10,7 +10,7 @@ use super::find::{Found, Seal, find};
 use super::prove::files_and_id;
 use super::story::{self, Story};
 use super::{Failure, KeyArgs};
-use crate::evidence::check::is_log_of;
+use crate::evidence::check::keys_of;
 use crate::evidence::note::VerifierKey;
 use crate::evidence::record::Record;
 use crate::printable::printable;
@@ -90,8 +90,8 @@ impl<'a> Sealing<'a> {
                 "nobody can check that here: other records of the tree are missing",
             );
         };
-        let mut keys = keys.iter().filter(|key| is_log_of(seal.checkpoint.origin(), key));
-        match keys.any(|key| proof.verify(&found.leaf, key).is_ok()) {
+        let keys = keys_of(seal.checkpoint.origin(), keys);
+        match keys.iter().any(|key| proof.verify(&found.leaf, key).is_ok()) {
             true => Self::Sealed(seal),
             false => Self::Contradicted(seal),
         }

@@ -21,7 +21,11 @@ Examples:
   kubectl logs deployment/relay | proof-messenger-relay evidence verify --key log.vkey --any-order -
   (with log.format: json, since that has what the relay writes to standard error as well)
 
-Older files stand before newer ones. A file that is not the first begins with the checkpoint that the one before ends with.
+  A newer file alone, with the checkpoint that the older one ended with:
+  proof-messenger-relay evidence verify --key log.vkey --checkpoint april.txt may.jsonl
+
+Older files stand before newer ones. A file that is not the first begins with the checkpoint that the one before ends with;
+without the older ones, that checkpoint must have been kept elsewhere.
 Exit codes: 0 sound, 1 findings, 64 wrong usage, or a file that cannot be read.
 Remarks are no findings: what they are about is sealed, or is not there to be sealed yet.";
 
@@ -152,6 +156,11 @@ fn print_log(log: &LogReport, has_witnesses: bool) {
     let origin = printable(&log.origin);
     let checkpoints = number(log.checkpoints, "checkpoint");
     match log.covered() {
+        Some(covered) if log.checkpoints == 0 => {
+            println!(
+                "log {origin}: no checkpoint among its lines, and one that was kept elsewhere seals {covered}"
+            );
+        }
         Some(covered) => println!("log {origin}: {checkpoints}, the newest one seals {covered}"),
         None => println!("log {origin}: {checkpoints}, which seal no record"),
     }

@@ -57,17 +57,23 @@ pub enum What {
     /// Something in a record contradicts itself, or a signature in it does not verify.
     Proof,
     NotCosigned,
-    /// There is no checkpoint that would seal anything.
+    /// A log of which no checkpoint seals anything, or nothing at all.
     Unsealed,
+    /// The log does not begin with its first record.
+    BeginsLate,
+    /// A checkpoint that was kept elsewhere says nothing of what is there.
+    NotCompared,
     /// From here on, remarks: the order of the variants says so.
     Reformatted,
     Uncovered,
-    BeginsLate,
+    /// The log begins with a checkpoint that was kept elsewhere.
+    Elsewhere,
     NotUnderstood,
     Redacted,
     Torn,
     Foreign,
-    NotCompared,
+    /// A checkpoint that stands too far behind those of its size.
+    TooLate,
 }
 
 impl What {
@@ -196,10 +202,6 @@ impl Findings {
         }
     }
 
-    pub(super) fn has(&self, what: What) -> bool {
-        self.findings.iter().any(|finding| finding.what == what)
-    }
-
     /// The findings and the remarks, each in the order of the lines, and how many findings more there were.
     pub(super) fn finish(self) -> (Vec<Finding>, Vec<Finding>, u64) {
         let mut all = self.findings;
@@ -230,7 +232,7 @@ fn tally_text(what: What, count: u64) -> String {
             "proofs have values replaced by their hashes: who knows them can check their signatures",
         ),
         What::Torn => ("the input ends in the middle of this line", "inputs end in the middle of a line"),
-        What::NotCompared => (
+        What::TooLate => (
             "this checkpoint stands too late to be compared with the tree of its size",
             "checkpoints stand too late to be compared with the tree of their size",
         ),

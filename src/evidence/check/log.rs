@@ -3,9 +3,10 @@
 mod damage;
 mod end;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::finding::{Findings, Place, Span, What};
+use super::report::Cosigned;
 use super::unit::{Entry, Unit};
 use crate::evidence::merkle::{CompactRange, Hash};
 
@@ -23,6 +24,8 @@ pub(super) struct Seal {
     pub(super) root: Hash,
     /// The roots of the full subtrees, where they stand beside it and belong to its root.
     pub(super) range: Option<CompactRange>,
+    /// Which witnesses saw it.
+    pub(super) cosigned: Vec<(usize, Cosigned)>,
     pub(super) place: Place,
 }
 
@@ -30,12 +33,15 @@ pub(super) struct Seal {
 #[derive(Debug, Clone)]
 pub(super) struct Log {
     pub(super) origin: String,
-    pub(super) is_known: bool,
+    /// The name of its key, where one is known.
+    pub(super) key: Option<String>,
     pub(super) first_place: Place,
     /// Where it begins, when that is not at 0.
     pub(super) begins: u64,
     pub(super) records: u64,
     pub(super) checkpoints: u64,
+    /// The newest checkpoint of each witness.
+    pub(super) cosigned: BTreeMap<usize, Cosigned>,
     /// How many leaves the newest checkpoint has.
     pub(super) sealed: u64,
     /// The leaves up to there, unless damage hides them.
@@ -50,7 +56,10 @@ pub(super) struct Log {
     /// The last value that stands in the order of the tree.
     in_order: u64,
     seals: VecDeque<(u64, Hash)>,
+    /// What was kept elsewhere, the oldest first.
     kept: Vec<Seal>,
+    /// One of these has more records.
+    pub(super) is_cut_off: bool,
     any_order: bool,
     /// In any order: everything, until the end.
     unordered: Option<Unordered>,
@@ -65,14 +74,15 @@ struct Unordered {
 }
 
 impl Log {
-    pub(super) fn new(origin: &str, is_known: bool, place: Place, kept: Vec<Seal>, any_order: bool) -> Self {
+    pub(super) fn new(origin: &str, key: Option<String>, place: Place, any_order: bool) -> Self {
         Self {
             origin: origin.to_owned(),
-            is_known,
+            key,
             first_place: place,
             begins: 0,
             records: 0,
             checkpoints: 0,
+            cosigned: BTreeMap::new(),
             sealed: 0,
             tree: Some(CompactRange::starting_at(0)),
             waiting: Vec::new(),
@@ -81,11 +91,18 @@ impl Log {
             recent: VecDeque::new(),
             in_order: 0,
             seals: VecDeque::from([(0, CompactRange::starting_at(0).root())]),
-            kept,
+            kept: Vec::new(),
+            is_cut_off: false,
             any_order,
             unordered: any_order.then(Unordered::default),
             trials: TRIALS_OF_ALL,
         }
+    }
+
+    /// A checkpoint that was kept elsewhere.
+    pub(super) fn keep(&mut self, kept: Seal) {
+        let behind = self.kept.partition_point(|other| other.size <= kept.size);
+        self.kept.insert(behind, kept);
     }
 
     pub(super) fn record(&mut self, entry: Entry, findings: &mut Findings) {
@@ -135,23 +152,28 @@ impl Log {
     }
 
     /// A checkpoint: everything before its size is sealed by it.
-    ///
-    /// Says whether it is, or may turn out to be, one of this tree. One that could not be compared says nothing about it, whoever
-    /// cosigned it: an older history of the same log has such checkpoints.
-    pub(super) fn checkpoint(&mut self, seal: Seal, findings: &mut Findings) -> bool {
+    pub(super) fn checkpoint(&mut self, seal: Seal, findings: &mut Findings) {
         if let Some(unordered) = &mut self.unordered {
             unordered.seals.push(seal);
-            return true;
+            return;
         }
         self.checkpoints = self.checkpoints.saturating_add(1);
-        if self.begins_with(&seal, findings) {
+        if self.takes(&seal, findings) {
+            self.cosigned(seal);
+        }
+    }
+
+    /// Whether it is, or may turn out to be, one of this tree. One that could not be compared says nothing about it, whoever
+    /// cosigned it: an older history of the same log has such checkpoints.
+    fn takes(&mut self, seal: &Seal, findings: &mut Findings) -> bool {
+        if self.begins_with(seal, findings) {
             return true;
         }
         if seal.size <= self.sealed {
-            return self.seen_before(&seal, findings);
+            return self.seen_before(seal, findings);
         }
-        if !self.seal_in_order(&seal, findings) {
-            self.seal_damaged(&seal, findings);
+        if !self.seal_in_order(seal, findings) {
+            self.seal_damaged(seal, findings);
         }
         true
     }
@@ -164,10 +186,31 @@ impl Log {
         self.begins = seal.size;
         self.tree.clone_from(&seal.range);
         self.remember(seal);
-        let text = "these stand elsewhere: the log begins with the checkpoint behind them";
+        let (what, text) = match self.kept.iter().find(|kept| (kept.size, kept.root) == (seal.size, seal.root)) {
+            Some(kept) => (
+                What::Elsewhere,
+                format!("these stand elsewhere: the log begins with the checkpoint at {}", kept.place),
+            ),
+            None => (
+                What::BeginsLate,
+                "the log begins behind these, and nobody vouches for what it begins with: give the older files too, or keep \
+                 the checkpoint that they end with elsewhere, and give that"
+                    .to_owned(),
+            ),
+        };
         let span = Some(Span::until(0, seal.size));
-        findings.push(What::BeginsLate, Some(&self.origin), span, vec![seal.place.clone()], text);
+        findings.push(what, Some(&self.origin), span, vec![seal.place.clone()], text);
         true
+    }
+
+    /// What witnesses cosigned of this tree.
+    fn cosigned(&mut self, seal: Seal) {
+        for (witness, cosigned) in seal.cosigned {
+            let newest = self.cosigned.entry(witness).or_insert_with(|| cosigned.clone());
+            if newest.size < cosigned.size {
+                *newest = cosigned;
+            }
+        }
     }
 
     fn seen_before(&mut self, seal: &Seal, findings: &mut Findings) -> bool {
@@ -179,7 +222,7 @@ impl Log {
                 return true;
             }
             Some(_) => self.other_tree(seal, findings),
-            None => findings.tally(What::NotCompared, Some(&self.origin), None, seal.place.clone()),
+            None => findings.tally(What::TooLate, Some(&self.origin), None, seal.place.clone()),
         }
         false
     }
@@ -252,11 +295,19 @@ impl Log {
                 Some(tree.root())
             });
             match known {
-                Some(root) if root == kept.root => {}
+                Some(root) if root == kept.root => self.cosigned(kept),
                 Some(_) => self.other_tree(&kept, findings),
-                None => findings.tally(What::NotCompared, Some(&self.origin), None, kept.place),
+                None => self.not_compared(kept, findings),
             }
         }
+    }
+
+    fn not_compared(&self, kept: Seal, findings: &mut Findings) {
+        let text = format!(
+            "the checkpoint of {} records at {} cannot be compared: the tree of its size is not there",
+            kept.size, kept.place
+        );
+        findings.push(What::NotCompared, Some(&self.origin), None, vec![kept.place], text);
     }
 
     /// Puts in order what came without one.
@@ -271,7 +322,7 @@ impl Log {
             {
                 self.record(entry, findings);
             }
-            let _ = self.checkpoint(seal, findings);
+            self.checkpoint(seal, findings);
         }
         entries.for_each(|entry| self.record(entry, findings));
     }

@@ -10,7 +10,7 @@ mod proofs;
 mod report;
 mod unit;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use finding::{Finding, Place, Span, What};
@@ -42,15 +42,22 @@ pub struct Settings {
     pub without_proofs: bool,
 }
 
+/// How many records without a log are remembered.
+const MAX_ORPHANS: usize = 4096;
+
 /// A check in progress.
 #[derive(Debug, Clone)]
 pub struct Checker {
     settings: Settings,
     logs: Vec<Log>,
+    /// Where each log stands there.
+    by_origin: HashMap<String, usize>,
     /// The log of the last value: the next one is most likely of the same.
     current: usize,
-    kept: Vec<(String, Seal)>,
-    cosigned: Vec<(String, Cosigned)>,
+    /// Checkpoints that were kept elsewhere, of logs that did not come up yet.
+    kept: HashMap<String, Vec<Seal>>,
+    /// Records before those of any log that do not say to which one they belong: they are most likely of the first.
+    orphans: Vec<Entry>,
     findings: Findings,
     counts: Counts,
     proofs: ProofChecker,
@@ -63,9 +70,10 @@ impl Checker {
         Self {
             settings,
             logs: Vec::new(),
+            by_origin: HashMap::new(),
             current: 0,
-            kept: Vec::new(),
-            cosigned: Vec::new(),
+            kept: HashMap::new(),
+            orphans: Vec::new(),
             findings: Findings::default(),
             counts: Counts::default(),
             proofs: ProofChecker::default(),
@@ -73,12 +81,17 @@ impl Checker {
         }
     }
 
-    /// A checkpoint that was kept elsewhere: each log is compared with those of its own. To be told before the logs.
+    /// A checkpoint that was kept elsewhere: each log is compared with those of its own. To be told before the records that it
+    /// covers.
     pub fn keep(&mut self, note: &str, place: Place) {
         match self.signed(note) {
-            Ok((checkpoint, _)) => {
-                let seal = Seal { size: checkpoint.size(), root: *checkpoint.root(), range: None, place };
-                self.kept.push((checkpoint.origin().to_owned(), seal));
+            Ok((checkpoint, cosigned)) => {
+                let seal =
+                    Seal { size: checkpoint.size(), root: *checkpoint.root(), range: None, cosigned, place };
+                match self.by_origin.get(checkpoint.origin()).and_then(|at| self.logs.get_mut(*at)) {
+                    Some(log) => log.keep(seal),
+                    None => self.kept.entry(checkpoint.origin().to_owned()).or_default().push(seal),
+                }
             }
             Err(why) => self.findings.push(What::Checkpoint, None, None, vec![place], why),
         }
@@ -161,8 +174,10 @@ impl Checker {
         if let Some(origin) = log {
             self.current = self.log(origin, place);
         }
-        if let Some(log) = self.logs.get_mut(self.current) {
-            log.record(entry, &mut self.findings);
+        match self.logs.get_mut(self.current) {
+            Some(log) => log.record(entry, &mut self.findings),
+            None if self.orphans.len() < MAX_ORPHANS => self.orphans.push(entry),
+            None => {}
         }
     }
 
@@ -171,15 +186,17 @@ impl Checker {
         if self.logs.get(self.current).is_some_and(|log| log.origin == origin) {
             return self.current;
         }
-        if let Some(known) = self.logs.iter().position(|log| log.origin == origin) {
-            return known;
+        if let Some(known) = self.by_origin.get(origin) {
+            return *known;
         }
-        let is_known = self.settings.keys.iter().any(|key| is_log_of(origin, key));
-        let (own, others) = self.kept.drain(..).partition(|(kept, _)| kept == origin);
-        self.kept = others;
-        let kept = Vec::into_iter(own).map(|(_, seal)| seal).collect();
-        self.logs.push(Log::new(origin, is_known, place, kept, self.settings.any_order));
-        self.logs.len().saturating_sub(1)
+        let key = keys_of(origin, &self.settings.keys).first().map(|key| key.name().to_owned());
+        let mut log = Log::new(origin, key, place, self.settings.any_order);
+        self.kept.remove(origin).into_iter().flatten().for_each(|kept| log.keep(kept));
+        self.orphans.drain(..).for_each(|orphan| log.record(orphan, &mut self.findings));
+        let position = self.logs.len();
+        self.logs.push(log);
+        self.by_origin.insert(origin.to_owned(), position);
+        position
     }
 
     /// What is no JSON may still say which record it was.
@@ -219,35 +236,29 @@ impl Checker {
         }
         self.current = self.log(checkpoint.origin(), place.clone());
         let Some(log) = self.logs.get_mut(self.current) else { return };
-        let seal = Seal { size: checkpoint.size(), root: *checkpoint.root(), range: restored, place };
-        if !log.checkpoint(seal, &mut self.findings) {
-            return;
-        }
-        self.cosigned.extend(cosigned.into_iter().map(|by| (checkpoint.origin().to_owned(), by)));
-        self.cosigned.sort_by(|(a, by_a), (b, by_b)| {
-            (a, &by_a.witness, by_b.size).cmp(&(b, &by_b.witness, by_a.size))
-        });
-        self.cosigned.dedup_by(|(a, by_a), (b, by_b)| a == b && by_a.witness == by_b.witness);
+        let seal =
+            Seal { size: checkpoint.size(), root: *checkpoint.root(), range: restored, cosigned, place };
+        log.checkpoint(seal, &mut self.findings);
     }
 
-    /// The checkpoint in a note, if the key of its log signed it, and which witnesses did.
-    fn signed(&self, note: &str) -> Result<(Checkpoint, Vec<Cosigned>), String> {
+    /// The checkpoint in a note, if the key of its log signed it, and which witnesses did: each by its position in the settings.
+    fn signed(&self, note: &str) -> Result<(Checkpoint, Vec<(usize, Cosigned)>), String> {
         let note = Note::parse(note.as_bytes()).map_err(|error| error.to_string())?;
         let checkpoint: Checkpoint =
             note.text().parse().map_err(|error| format!("no checkpoint: {error}"))?;
-        let keys: Vec<VerifierKey> =
-            self.settings.keys.iter().filter(|key| is_log_of(checkpoint.origin(), key)).cloned().collect();
+        let keys = keys_of(checkpoint.origin(), &self.settings.keys);
         note.verify(&keys).map_err(|error| format!("the checkpoint is not the log's: {error}"))?;
         let mut cosigned = Vec::new();
         for signature in note.signatures() {
-            let Some(witness) = self.settings.witnesses.iter().find(|witness| witness.made(signature)) else {
+            let mut witnesses = self.settings.witnesses.iter().enumerate();
+            let Some((position, witness)) = witnesses.find(|(_, witness)| witness.made(signature)) else {
                 continue;
             };
             let timestamp = witness
                 .verify(note.text(), signature)
                 .map_err(|_| format!("the cosignature of {} does not verify", witness.name()))?;
             let witness = witness.name().to_owned();
-            cosigned.push(Cosigned { witness, size: checkpoint.size(), timestamp });
+            cosigned.push((position, Cosigned { witness, size: checkpoint.size(), timestamp }));
         }
         Ok((checkpoint, cosigned))
     }
@@ -255,17 +266,18 @@ impl Checker {
     /// All of the input is read.
     #[must_use]
     pub fn finish(mut self) -> Report {
-        for (origin, seal) in std::mem::take(&mut self.kept) {
-            let position = self.log(&origin, seal.place.clone());
-            if let Some(log) = self.logs.get_mut(position) {
-                log.keep(seal);
-            }
+        let mut unseen: Vec<(String, Place)> = { self.kept.iter() }
+            .filter_map(|(origin, kept)| Some((origin.clone(), kept.first()?.place.clone())))
+            .collect();
+        unseen.sort();
+        for (origin, place) in unseen {
+            self.log(&origin, place);
         }
-        let Self { mut logs, mut findings, settings, counts, cosigned, .. } = self;
+        let Self { mut logs, mut findings, settings, counts, .. } = self;
         logs.iter_mut().for_each(|log| log.end(&mut findings));
         let strays: Vec<Entry> = logs.iter().flat_map(Log::strays).cloned().collect();
         let mut taken = HashSet::new();
-        for log in &mut logs {
+        for log in logs.iter_mut().filter(|log| log.has_gaps()) {
             let left: Vec<Entry> =
                 strays.iter().filter(|stray| !taken.contains(&stray.order)).cloned().collect();
             taken.extend(log.fill(&left, &mut findings));
@@ -274,15 +286,21 @@ impl Checker {
             log.give_up(&taken);
             log.report_rest(&mut findings);
         }
-        report::report(&logs, &settings, counts, cosigned, findings)
+        report::report(logs, &settings, counts, findings)
     }
 }
 
-/// Whether a log of that origin is one of this key: its name, or the name and what a start of the relay adds to it.
+/// The keys of a log of that origin, which is their name, or their name and what a start of the relay adds to it. Of several
+/// names the longest: who holds the key of `bank.example` does not speak for `bank.example/relay`, which has one of its own.
 #[must_use]
-pub fn is_log_of(origin: &str, key: &VerifierKey) -> bool {
-    let rest = origin.strip_prefix(key.name());
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+pub fn keys_of(origin: &str, keys: &[VerifierKey]) -> Vec<VerifierKey> {
+    let is_log_of = |name: &str| {
+        let rest = origin.strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let names = keys.iter().map(VerifierKey::name).filter(|name| is_log_of(name));
+    let Some(name) = names.max_by_key(|name| name.len()) else { return Vec::new() };
+    keys.iter().filter(|key| key.name() == name).cloned().collect()
 }
 
 fn is_as_written(piece: &Piece<'_>, written: &[u8]) -> bool {

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::Settings;
 use super::finding::{Finding, Findings, Span, What};
 use super::log::Log;
 use super::proofs::Proofs;
-use super::{Settings, is_log_of};
 use crate::evidence::record::{Outcome, Record};
 
 /// What came of a check.
@@ -95,50 +95,47 @@ impl Counts {
     }
 }
 
-pub(super) fn report(
-    logs: &[Log],
-    settings: &Settings,
-    counts: Counts,
-    cosigned: Vec<(String, Cosigned)>,
-    mut findings: Findings,
-) -> Report {
+pub(super) fn report(logs: Vec<Log>, settings: &Settings, counts: Counts, mut findings: Findings) -> Report {
+    if logs.is_empty() {
+        let text = "there is no record and no checkpoint";
+        findings.push(What::Unsealed, None, None, Vec::new(), text);
+    }
     let mut reports = Vec::new();
     for log in logs {
-        let key = settings.keys.iter().find(|key| is_log_of(&log.origin, key));
-        let by: Vec<Cosigned> =
-            cosigned.iter().filter(|(origin, _)| *origin == log.origin).map(|(_, by)| by.clone()).collect();
-        if !log.is_known {
-            let text = format!("records of the log {:?}, of which no key is known", log.origin);
-            findings.push(What::UnknownLog, Some(&log.origin), None, vec![log.first_place.clone()], text);
-        } else if log.checkpoints > 0 {
-            for witness in &settings.witnesses {
-                if !by.iter().any(|by| by.witness == witness.name()) {
-                    let text =
-                        format!("{} cosigned no checkpoint of the log {:?}", witness.name(), log.origin);
-                    findings.push(What::NotCosigned, Some(&log.origin), None, Vec::new(), text);
-                }
-            }
-        }
+        trusted(&log, settings, &mut findings);
         reports.push(LogReport {
-            origin: log.origin.clone(),
-            key: key.map(|key| key.name().to_owned()),
+            origin: log.origin,
+            key: log.key,
             records: log.records,
             first: log.begins,
             sealed: log.sealed,
             checkpoints: log.checkpoints,
-            cosigned: by,
+            cosigned: log.cosigned.into_values().collect(),
         });
-    }
-    if logs.iter().all(|log| log.checkpoints == 0) && !findings.has(What::CutOff) {
-        let text = if logs.is_empty() {
-            "there is no record and no checkpoint"
-        } else {
-            "there is no checkpoint of a known key: nothing is sealed"
-        };
-        findings.push(What::Unsealed, None, None, Vec::new(), text);
     }
     let (findings, remarks, more_findings) = findings.finish();
     Report { logs: reports, counts, findings, more_findings, remarks }
+}
+
+/// Whether somebody stands for a log: its key, and whichever witnesses were asked about.
+fn trusted(log: &Log, settings: &Settings, findings: &mut Findings) {
+    let origin = Some(log.origin.as_str());
+    let place = || vec![log.first_place.clone()];
+    if log.key.is_none() {
+        let text = format!("records of the log {:?}, of which no key is known", log.origin);
+        findings.push(What::UnknownLog, origin, None, place(), text);
+    } else if log.checkpoints > 0 || log.sealed > 0 {
+        for (position, witness) in settings.witnesses.iter().enumerate() {
+            if !log.cosigned.contains_key(&position) {
+                let text = format!("{} cosigned no checkpoint of the log {:?}", witness.name(), log.origin);
+                findings.push(What::NotCosigned, origin, None, Vec::new(), text);
+            }
+        }
+    } else if !log.is_cut_off {
+        let text =
+            format!("no checkpoint of the log {:?}: nothing says that its key had to do with it", log.origin);
+        findings.push(What::Unsealed, origin, None, place(), text);
+    }
 }
 
 impl LogReport {

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::super::finding::{Findings, Place, Span, What};
 use super::super::order;
 use super::super::unit::{Entry, Placed, Unit};
-use super::{Log, Seal};
+use super::Log;
 
 impl Log {
     /// No more lines come. What was kept elsewhere may seal the rest, and may say that there was more.
     pub(in super::super) fn end(&mut self, findings: &mut Findings) {
         self.order(findings);
-        self.kept.sort_by_key(|kept| kept.size);
         while !self.kept.is_empty() {
             let kept = self.kept.remove(0);
             let reached = self.reached();
             if kept.size > reached {
+                self.is_cut_off = true;
                 let text = format!(
                     "the checkpoint of {} records at {}, which the log's key signed, covers them",
                     kept.size, kept.place
@@ -26,12 +26,14 @@ impl Log {
                 if !self.seal_in_order(&kept, findings) {
                     self.seal_damaged(&kept, findings);
                 }
+                self.cosigned(kept);
             } else if let Some(root) = self.root_at(kept.size) {
-                if root != kept.root {
-                    self.other_tree(&kept, findings);
+                match root == kept.root {
+                    true => self.cosigned(kept),
+                    false => self.other_tree(&kept, findings),
                 }
             } else {
-                findings.tally(What::NotCompared, Some(&self.origin), None, kept.place);
+                self.not_compared(kept, findings);
             }
         }
     }
@@ -42,8 +44,9 @@ impl Log {
         (self.sealed..).find(|index| !indices.contains(index)).unwrap_or(self.sealed)
     }
 
-    pub(in super::super) fn keep(&mut self, kept: Seal) {
-        self.kept.push(kept);
+    /// Whether damage left places open, which records from elsewhere may fill.
+    pub(in super::super) fn has_gaps(&self) -> bool {
+        !self.unsolved.is_empty()
     }
 
     /// Records that another log took.
@@ -108,7 +111,7 @@ impl Log {
             findings.push(what, Some(&self.origin), span, vec![stray.place], text);
         }
         // That their log is not known is said once.
-        if self.is_known {
+        if self.key.is_some() {
             self.report_waiting(findings);
         }
     }
