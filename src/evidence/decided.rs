@@ -96,18 +96,14 @@ impl Provenance {
 
     /// The record of a relay that begins to decide by these rules.
     #[must_use]
-    pub fn start<'a>(
-        &'a self,
-        rules: &'a Rules,
-        set_aside: Option<record::SetAside<'a>>,
-        at: Timestamp,
-    ) -> record::Start<'a> {
+    pub fn start<'a>(&'a self, rules: &'a Rules, at: Timestamp) -> record::Start<'a> {
         record::Start {
             config: (&*rules.digest).into(),
             instance: (&*self.instance).into(),
             keys: rules.key_digests.iter().map(|digest| (&**digest).into()).collect(),
             log: (&*self.log).into(),
-            set_aside,
+            set_aside: None,
+            taken_up: None,
             time: rfc3339(at).into(),
             kind: Kind::Start,
             version: VERSION.into(),

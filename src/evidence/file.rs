@@ -5,10 +5,13 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Wri
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::checkpoint::Checkpoint;
-use super::line::{CheckpointLine, Line, Range, RecordLine};
+use super::line::{CheckpointLine, Line, Range, RecordLine, record_line};
 use super::merkle::{CompactRange, Hash, consistency_proof, leaf_hash};
 use super::note::{Note, VerifierKey};
+use super::sealed::Sealed;
 use crate::crypto::{hex, sha256};
 
 /// A checkpoint that the relay wrote begins so.
@@ -25,6 +28,8 @@ pub enum OpenError {
     Io(#[from] io::Error),
     #[error("expected a regular file")]
     NoFile,
+    #[error("its last line is not finished, and cannot be moved to {}: {_1}", _0.display())]
+    Torn(PathBuf, #[source] io::Error),
     #[error("another process writes it")]
     InUse,
     #[error("the checkpoint at byte {0} is not one of this key: {1}. Another key begins another file")]
@@ -42,6 +47,8 @@ pub struct Opened {
     pub tree: CompactRange,
     /// How many records a checkpoint covers.
     pub sealed: u64,
+    /// Whether a size was asked for.
+    pub has_kept: bool,
     /// The root of the tree at the size that was asked for, where the last checkpoint does not lie behind it.
     pub kept_root: Option<Hash>,
     pub set_aside: Option<SetAside>,
@@ -97,8 +104,9 @@ pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 /// Whatever does not look as this relay, with this key, left it.
 pub fn go_on(path: &Path, key: &VerifierKey, kept: Option<u64>) -> Result<Opened, OpenError> {
     let mut file = open(path)?;
-    let set_aside = set_aside(&mut file, path)?;
-    let length = file.metadata()?.len();
+    let end = file.metadata()?.len();
+    // As if a line feed stood at the end, so that the last line is the one that is not finished.
+    let length = line_before(&mut file, end.saturating_add(1))?.unwrap_or_default();
     let (mut at, mut tree) = match last_checkpoint(&mut file, length)? {
         None => (0, CompactRange::starting_at(0)),
         Some((at, line)) => {
@@ -111,19 +119,22 @@ pub fn go_on(path: &Path, key: &VerifierKey, kept: Option<u64>) -> Result<Opened
     let root_of = |tree: &CompactRange| (Some(tree.end()) == kept).then(|| tree.root());
     let mut kept_root = root_of(&tree);
     file.seek(SeekFrom::Start(at))?;
-    let mut reader = BufReader::new(&file);
+    let mut reader = BufReader::new((&file).take(length.saturating_sub(at)));
     let mut line = String::new();
     while reader.read_line(&mut line)? > 0 {
-        take(&line, &mut tree).map_err(|problem| OpenError::Record(at, problem.to_owned()))?;
+        take(&line, key.name(), &mut tree).map_err(|problem| OpenError::Record(at, problem.to_owned()))?;
         kept_root = kept_root.or_else(|| root_of(&tree));
         at = at.saturating_add(line.len() as u64);
         line.clear();
     }
-    Ok(Opened { file, length, tree, sealed, kept_root, set_aside })
+    // Only now: of a file that is not gone on with, nothing is touched.
+    let set_aside = if length < end { Some(set_aside(&mut file, length, path)?) } else { None };
+    Ok(Opened { file, length, tree, sealed, has_kept: kept.is_some(), kept_root, set_aside })
 }
 
-/// Takes up a line behind the last checkpoint.
-fn take(line: &str, tree: &mut CompactRange) -> Result<(), &'static str> {
+/// Takes up a line behind the last checkpoint. Nothing seals it yet, and this relay is about to: it must be one that this relay
+/// could have written.
+fn take(line: &str, origin: &str, tree: &mut CompactRange) -> Result<(), &'static str> {
     let RecordLine { evidence, hash, index } = match Line::read(line.trim_end()) {
         Ok(Line::Record(record)) => record,
         // A cosignature: it is of a checkpoint that stands before.
@@ -137,6 +148,16 @@ fn take(line: &str, tree: &mut CompactRange) -> Result<(), &'static str> {
     }
     if index != Some(tree.end()) {
         return Err("its index is another");
+    }
+    let mut buffer = String::new();
+    let sealed = Sealed::read(evidence, &mut buffer).map_err(|_| "it cannot be read")?;
+    if sealed.log != origin {
+        return Err("it is of another log");
+    }
+    let mut written = Vec::new();
+    record_line(&mut written, evidence.as_bytes(), &leaf, tree.end());
+    if !sealed.as_written || written != line.as_bytes() {
+        return Err("it is not written as this relay writes it");
     }
     tree.push(leaf);
     Ok(())
@@ -242,24 +263,26 @@ fn line_before(file: &mut File, end: u64) -> io::Result<Option<u64>> {
 }
 
 /// Moves what stands behind the last line feed to the end of `PATH.torn`: first it is safe there, then it is cut off.
-fn set_aside(file: &mut File, path: &Path) -> io::Result<Option<SetAside>> {
-    let length = file.metadata()?.len();
-    // As if a line feed stood at the end, so that the last line is the one that is not finished.
-    let begin = line_before(file, length.saturating_add(1))?.unwrap_or_default();
-    if begin >= length {
-        return Ok(None);
-    }
+fn set_aside(file: &mut File, begin: u64, path: &Path) -> Result<SetAside, OpenError> {
     let mut torn = Vec::new();
     file.seek(SeekFrom::Start(begin))?;
     file.read_to_end(&mut torn)?;
     let mut name = path.as_os_str().to_owned();
     name.push(".torn");
     let to = PathBuf::from(name);
-    let mut aside = OpenOptions::new().append(true).create(true).mode(MODE).open(&to)?;
+    let mut options = OpenOptions::new();
+    // Whoever may make files there must not make the relay write elsewhere, or wait.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.append(true).create(true).mode(MODE).custom_flags(flags.bits().cast_signed());
+    let open = || {
+        let aside = options.open(&to)?;
+        if aside.metadata()?.is_file() { Ok(aside) } else { Err(io::Error::other("expected a regular file")) }
+    };
+    let mut aside = open().map_err(|source| OpenError::Torn(to.clone(), source))?;
     aside.write_all(&torn)?;
     aside.write_all(b"\n")?;
     aside.sync_all()?;
     file.set_len(begin)?;
     file.sync_all()?;
-    Ok(Some(SetAside { to, bytes: torn.len() as u64, sha256: hex(&sha256(&torn)) }))
+    Ok(SetAside { to, bytes: torn.len() as u64, sha256: hex(&sha256(&torn)) })
 }

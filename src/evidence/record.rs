@@ -225,6 +225,9 @@ pub struct Start<'a> {
     /// An unfinished last line that was moved out of the file.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<SetAside<'a>>,
+    /// How many records behind the last checkpoint the relay found and goes on from: those before this one. A crash leaves some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_up: Option<u64>,
     #[serde(borrow)]
     pub time: Text<'a>,
     #[serde(rename = "type")]

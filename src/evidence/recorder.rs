@@ -86,8 +86,12 @@ pub struct Started {
     pub recorder: Recorder,
     /// How many records it had.
     pub size: u64,
+    /// How many of them no checkpoint covers.
+    pub taken_up: u64,
     /// What a crash left behind.
     pub set_aside: Option<SetAside>,
+    /// A checkpoint file that is not there, though the log has records.
+    pub missing: Option<PathBuf>,
 }
 
 impl Recorder {
@@ -112,6 +116,8 @@ impl Recorder {
             Target::Stdout => (format!("{name}/{}", Uuid::now_v7()), None),
         };
         let set_aside = opened.as_ref().and_then(|opened| opened.set_aside.clone());
+        let is_missing = |opened: &file::Opened| !opened.has_kept && opened.tree.end() > 0;
+        let missing = outlets.file.clone().filter(|_| opened.as_ref().is_some_and(is_missing));
         let (sink, tree, sealed) = match (opened, target) {
             (Some(opened), Target::File(path)) => {
                 (Sink::file(opened.file, path, opened.length)?, opened.tree, opened.sealed)
@@ -119,6 +125,7 @@ impl Recorder {
             _ => (Sink::stream(Stream::new(stdout()?)), CompactRange::starting_at(0), 0),
         };
         let size = tree.end();
+        let taken_up = size.saturating_sub(sealed);
         let provenance = Provenance { log: (&*origin).into(), instance, redact };
         let provenance = Arc::new(provenance);
         let (queue, counters) = (Arc::new(Queue::default()), Arc::new(Counters::default()));
@@ -141,7 +148,9 @@ impl Recorder {
             let aside = set_aside
                 .as_ref()
                 .map(|aside| record::SetAside { bytes: aside.bytes, sha256: (&*aside.sha256).into() });
-            let record = Record::Start(provenance.start(rules, aside, now)).canonical()?;
+            let start = provenance.start(rules, now);
+            let taken_up = (taken_up > 0).then_some(taken_up);
+            let record = Record::Start(record::Start { set_aside: aside, taken_up, ..start }).canonical()?;
             batch.record(&record, &leaf_hash(&record));
             Ok::<(), WriteError>(())
         });
@@ -156,7 +165,9 @@ impl Recorder {
         Ok(Started {
             recorder: Self { provenance, writes_here, writer, queue, counters, threads },
             size,
+            taken_up,
             set_aside,
+            missing,
         })
     }
 
@@ -181,7 +192,7 @@ impl Recorder {
     /// # Errors
     /// As for a decision.
     pub async fn begin(&self, rules: &Rules, at: Timestamp) -> Result<(), Unavailable> {
-        self.write(Record::Start(self.provenance.start(rules, None, at))).await
+        self.write(Record::Start(self.provenance.start(rules, at))).await
     }
 
     async fn write(&self, record: Record<'_>) -> Result<(), Unavailable> {

@@ -45,7 +45,7 @@ pub(super) fn start(
         Outlets { file: settings.checkpoint_file, stdout: settings.checkpoint_stdout, witnesses: witnesses? };
     let to = target.to_string();
     let setup = Setup { target, signer, durability, pace, instance, redact, outlets };
-    let Started { recorder, size, set_aside } = Recorder::start(setup, rules, clock)?;
+    let Started { recorder, size, taken_up, set_aside, missing } = Recorder::start(setup, rules, clock)?;
     if let Some(aside) = set_aside {
         tracing::warn!(
             bytes = aside.bytes,
@@ -53,7 +53,13 @@ pub(super) fn start(
             "the last line of the evidence was not finished, and is set aside"
         );
     }
-    tracing::info!(to, size, verifier_key, "evidence");
+    if let Some(path) = missing {
+        tracing::warn!(
+            "the checkpoint file {} is missing beside a log of {size} records: they are not compared with it",
+            path.display()
+        );
+    }
+    tracing::info!(to, size, taken_up, verifier_key, "evidence");
     Ok(recorder)
 }
 

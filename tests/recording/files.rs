@@ -14,6 +14,16 @@ fn recording(evidence: &Value) -> Recording {
     Recording::new(evidence, &json!([{"name": "rates", "match": {}, "proof": "none"}]), &[])
 }
 
+/// The line with the hash of its content, and this index.
+fn resealed(line: &str, index: usize) -> String {
+    let mut line: Value = serde_json::from_str(line).unwrap();
+    let evidence = serde_json_canonicalizer::to_vec(&line["evidence"]).unwrap();
+    let hash = proof_messenger_relay::evidence::merkle::leaf_hash(&evidence);
+    line["hash"] = json!(Base64::encode_string(&hash));
+    line["index"] = json!(index);
+    format!("{}\n", serde_json_canonicalizer::to_string(&line).unwrap())
+}
+
 async fn allow(relay: &Serving, times: usize) {
     let mut client = connect(&relay.address).await;
     for _ in 0..times {
@@ -72,23 +82,21 @@ async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
     refused(&lines[..4].concat().replace("/rates/eur", "/rates/usd"), "its hash is another");
     refused(&[lines[0], lines[1], lines[3]].concat(), "its index is another");
     refused(&[lines[0], lines[1], "{}\n"].concat(), "it is no record");
+    refused(
+        &lines[..4].concat().replace("{\"evidence\"", "{ \"evidence\""),
+        "it is not written as this relay writes it",
+    );
+    let other = resealed(&lines[2].replace("bank.example/relay-1", "bank.example/relay-2"), 1);
+    refused(&[lines[0], lines[1], &other].concat(), "it is of another log");
     // Without its checkpoints and with a record more, so that nothing in the file tells.
     let records: Vec<String> = lines
         .iter()
         .filter(|line| line.starts_with("{\"evidence\""))
         .map(|line| (*line).to_owned())
         .collect();
-    let rehashed = |line: &str, index: usize| {
-        let mut line: Value = serde_json::from_str(line).unwrap();
-        let evidence = serde_json_canonicalizer::to_vec(&line["evidence"]).unwrap();
-        let hash = proof_messenger_relay::evidence::merkle::leaf_hash(&evidence);
-        line["hash"] = json!(Base64::encode_string(&hash));
-        line["index"] = json!(index);
-        format!("{}\n", serde_json_canonicalizer::to_string(&line).unwrap())
-    };
     let changed = records.iter().chain(records.last()).enumerate();
     let changed: String =
-        changed.map(|(index, line)| rehashed(&line.replace("/rates/eur", "/rates/usd"), index)).collect();
+        changed.map(|(index, line)| resealed(&line.replace("/rates/eur", "/rates/usd"), index)).collect();
     refused(&changed, "have another root: the log was changed");
     let note = whole.replace("bank.example/relay-1\\n", "bank.example/relay-2\\n");
     refused(&note, "not one of this key");
@@ -97,6 +105,70 @@ async fn a_log_that_was_changed_or_cut_off_is_not_gone_on_with() {
     let other = ["keys", "new", "--use", "evidence", "--name", "bank.example/relay-1"];
     run(recording.folder(), &[&other[..], &["--private", "evidence.jwk.json"]].concat());
     refused(&whole, "it holds no checkpoint that this key signed");
+    // A pipe that nobody writes to.
+    fs::remove_file(recording.path("checkpoint.txt")).unwrap();
+    mkfifo(&recording.path("checkpoint.txt"));
+    refused(&whole, "expected a regular file");
+}
+
+fn mkfifo(path: &std::path::Path) {
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_moved_where_it_should_not_go() {
+    let recording = recording(&json!({"file": "evidence.jsonl"}));
+    let mut relay = Serving::start(recording.serve());
+    relay.stop();
+    let (log, torn) = (recording.path("evidence.jsonl"), recording.path("evidence.jsonl.torn"));
+    let whole = fs::read_to_string(&log).unwrap();
+    let refused = |text: String, message: &str| {
+        fs::write(&log, &text).unwrap();
+        let output = recording.serve().output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+        assert_eq!(fs::read_to_string(&log).unwrap(), text);
+    };
+    // A log that is not gone on with stays as it is.
+    refused(format!("{whole}{{}}\n{{\"evid"), "it is no record");
+    assert!(!torn.exists());
+    mkfifo(&torn);
+    refused(format!("{whole}{{\"evid"), "cannot be moved to evidence.jsonl.torn: ");
+    fs::remove_file(&torn).unwrap();
+    fs::write(recording.path("other"), "").unwrap();
+    std::os::unix::fs::symlink(recording.path("other"), &torn).unwrap();
+    refused(format!("{whole}{{\"evid"), "cannot be moved to evidence.jsonl.torn: ");
+    assert_eq!(fs::read_to_string(recording.path("other")).unwrap(), "");
+}
+
+/// What stands behind the last checkpoint may be what a crash left, or what somebody wrote there while the relay was stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_nothing_sealed_are_taken_up_and_counted() {
+    let recording = recording(&json!({"file": "evidence.jsonl"}));
+    let relay = Serving::start(recording.serve());
+    allow(&relay, 3).await;
+    drop(relay);
+    let mut relay = Serving::start(recording.serve());
+    relay.stop();
+    let mut relay = Serving::start(recording.serve());
+    relay.stop();
+    let starts = recording.records("evidence.jsonl").into_iter().filter(|record| record["type"] == "start");
+    let taken_up: Vec<Value> = starts.map(|start| start["taken_up"].clone()).collect();
+    // The first start was sealed at once; of the second everything was.
+    assert_eq!(taken_up, [Value::Null, json!(3), Value::Null]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_file_that_is_gone_is_missed() {
+    let recording = recording(&json!({"file": "evidence.jsonl", "checkpoint": {"file": "checkpoint.txt"}}));
+    let misses = || {
+        let mut relay = Serving::start(recording.serve());
+        relay.stop();
+        relay.said.iter().any(|line| line.to_string().contains("checkpoint.txt is missing"))
+    };
+    assert!(!misses() && !misses());
+    fs::remove_file(recording.path("checkpoint.txt")).unwrap();
+    assert!(misses() && !misses());
 }
 
 #[tokio::test(flavor = "multi_thread")]

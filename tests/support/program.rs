@@ -37,6 +37,8 @@ pub struct Serving {
     pub address: String,
     /// The line that says where it listens.
     pub listening: Value,
+    /// What it said before.
+    pub said: Vec<Value>,
 }
 
 impl Serving {
@@ -51,14 +53,16 @@ impl Serving {
                 let _ = lines.send(line.unwrap());
             }
         });
+        let mut said = Vec::new();
         let listening = loop {
             let line = next_line(&log);
             if line["message"] == "listening" {
                 break line;
             }
+            said.push(line);
         };
         let address = format!("http://{}", listening["address"].as_str().unwrap());
-        Self { child, log, address, listening }
+        Self { child, log, address, listening, said }
     }
 
     /// Asks it to stop without delay, and waits until it has.

@@ -54,13 +54,25 @@ impl Story {
             Self { text: String::new(), limits: String::new(), proofs: Vec::new(), problems: Vec::new() };
         match record {
             Some(Record::Decision(decision)) => story.decision(decision, values),
-            Some(Record::Start(start)) => story.line(format!(
-                "A start: the relay {} of version {} began to write at {}, with the configuration file of SHA-256 {}.",
-                printable(&start.instance),
-                printable(&start.version),
-                printable(&start.time),
-                printable(&start.config)
-            )),
+            Some(Record::Start(start)) => {
+                story.line(format!(
+                    "A start: the relay {} of version {} began to write at {}, with the configuration file of SHA-256 {}.",
+                    printable(&start.instance),
+                    printable(&start.version),
+                    printable(&start.time),
+                    printable(&start.config)
+                ));
+                if let Some(taken_up) = start.taken_up {
+                    story.line(format!(
+                        "It found {taken_up} records behind the last checkpoint, those before this one, and goes on from them: a \
+                         crash leaves some."
+                    ));
+                }
+                if let Some(aside) = &start.set_aside {
+                    story
+                        .line(format!("It set aside {} bytes of a line that was not finished.", aside.bytes));
+                }
+            }
             Some(Record::Lost(lost)) => story.line(format!(
                 "From {} to {}, {} allowed and {} denied decisions were answered without a record.",
                 printable(&lost.since),
