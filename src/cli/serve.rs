@@ -83,6 +83,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    // A file that may not grow any more is a full disk: the write that fails says so, and the signal would end the relay.
+    let _file_size =
+        signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(Failure::failed)?;
     let server = Server::bind(config, Arc::new(SystemClock)).await.map_err(|error| match error {
         StartError::Evidence(EvidenceError::Log(_))
         | StartError::Listen { .. }
