@@ -51,7 +51,12 @@ pub struct Values<R> {
     /// The line that `start` is on.
     line: u64,
     at_start_of_line: bool,
+    /// Whether nothing but white space stands before `start` on its line.
+    is_first_of_line: bool,
     consumed: u64,
+    /// Up to there something was looked for the end of a value, and there was none: what begins before it has its end on its line,
+    /// or none. Else each line could be the beginning of something that takes all the others to refuse.
+    looked_at: u64,
 }
 
 impl<R: Read> Values<R> {
@@ -63,7 +68,9 @@ impl<R: Read> Values<R> {
             ended: false,
             line: 1,
             at_start_of_line: true,
+            is_first_of_line: true,
             consumed: 0,
+            looked_at: 0,
         }
     }
 
@@ -82,10 +89,11 @@ impl<R: Read> Values<R> {
             return Ok(None);
         }
         // Nearly always a value is a line: then one look at it is enough.
-        let end = self.end_of_line()?;
-        if let Some(line) = end.and_then(|end| read(self.buffer.get(self.start..end)?).ok()) {
-            let end = end.unwrap_or(self.buffer.len());
-            let text = self.buffer.get(self.start..end).unwrap_or_default();
+        if self.is_first_of_line
+            && let Some(end) = self.end_of_line()?
+            && let Some(text) = self.buffer.get(self.start..end)
+            && let Ok(line) = read(text)
+        {
             let is_a_line = self.at_start_of_line;
             let taken = take(Piece { line: self.line, text, is_a_line, read: Ok(line) });
             self.consume(end);
@@ -114,7 +122,7 @@ impl<R: Read> Values<R> {
             while self.buffer.len() < MARK.len() && self.fill()? {}
             if self.buffer.starts_with(MARK) {
                 self.consume(MARK.len());
-                self.at_start_of_line = false;
+                self.is_first_of_line = true;
             }
         }
         Ok(())
@@ -161,8 +169,11 @@ impl<R: Read> Values<R> {
 
     /// Where the JSON value ends that begins here, over as many lines as it takes.
     fn value(&mut self) -> io::Result<Result<usize, Unreadable>> {
+        if self.consumed < self.looked_at {
+            return self.value_in_line();
+        }
         let mut looked_at = 0;
-        loop {
+        let end = loop {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
             // Looking again only when twice as much is there keeps the work in proportion.
             if rest.len() >= 2 * looked_at || self.ended {
@@ -173,22 +184,41 @@ impl<R: Read> Values<R> {
                     Some(Err(error)) if error.classify() == Category::Eof => {
                         if self.ended {
                             // Where a line was finished, nothing was torn off.
-                            return Ok(Err(match rest.ends_with(b"\n") {
+                            break Err(match rest.ends_with(b"\n") {
                                 true => no_json(&error),
                                 false => Unreadable::Torn,
-                            }));
+                            });
                         }
                     }
-                    Some(Err(error)) => return Ok(Err(no_json(&error))),
-                    None => return Ok(Err(Unreadable::Torn)),
+                    Some(Err(error)) => {
+                        looked_at = position(rest, error.line(), error.column());
+                        break Err(no_json(&error));
+                    }
+                    None => break Err(Unreadable::Torn),
                 }
                 if looked_at > MAX_VALUE {
-                    let wrong = format!("longer than {MAX_VALUE} bytes");
-                    return Ok(Err(Unreadable::Wrong(wrong)));
+                    break Err(Unreadable::Wrong(format!("longer than {MAX_VALUE} bytes")));
                 }
             }
             self.fill()?;
-        }
+        };
+        self.looked_at = self.consumed + looked_at as u64;
+        Ok(end)
+    }
+
+    /// Where the JSON value ends that begins here and ends on this line.
+    fn value_in_line(&mut self) -> io::Result<Result<usize, Unreadable>> {
+        let end = self.end_of_line()?.unwrap_or(self.buffer.len());
+        let text = self.buffer.get(self.start..end).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>();
+        Ok(match values.next() {
+            Some(Ok(IgnoredAny)) => Ok(self.start + values.byte_offset()),
+            Some(Err(error)) => {
+                let is_torn = error.classify() == Category::Eof && self.ended && end == self.buffer.len();
+                Err(if is_torn { Unreadable::Torn } else { no_json(&error) })
+            }
+            None => Err(Unreadable::Torn),
+        })
     }
 
     /// The end of what is no value: before the next line that begins as one of the relay does. What is long is left out
@@ -222,6 +252,9 @@ impl<R: Read> Values<R> {
         self.line += gone.iter().filter(|byte| **byte == b'\n').count() as u64;
         if let Some(last) = gone.last() {
             self.at_start_of_line = *last == b'\n';
+            let on_line = gone.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+            let is_after_all = on_line.len() < gone.len() || self.is_first_of_line;
+            self.is_first_of_line = is_after_all && on_line.iter().all(u8::is_ascii_whitespace);
         }
         self.consumed += gone.len() as u64;
         self.start = end;
@@ -248,6 +281,12 @@ impl<R: Read> Values<R> {
         self.ended = read? == 0;
         Ok(!self.ended)
     }
+}
+
+/// How many bytes come before the one that the parser names: lines and columns are counted from 1.
+fn position(text: &[u8], line: usize, column: usize) -> usize {
+    let before = text.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1));
+    before.map(<[u8]>::len).sum::<usize>().saturating_add(column.saturating_sub(1))
 }
 
 fn read(text: &[u8]) -> Result<Line<'_>, Unreadable> {
@@ -336,6 +375,32 @@ mod tests {
         assert_pieces(
             "{}\n{\"evidence\":{",
             &[(1, "{}", true, "foreign"), (2, "{\"evidence\":{", false, "torn")],
+        );
+    }
+
+    /// Each of these takes hours where every value looks at what the ones before it have looked at.
+    #[test]
+    fn work_is_in_proportion_to_the_input() {
+        let count = |input: &str| {
+            let mut values = Values::new(input.as_bytes());
+            let mut count = 0_usize;
+            while values.next(|_| ()).unwrap().is_some() {
+                count += 1;
+            }
+            count
+        };
+        let times = 1 << 18;
+        assert_eq!(count(&"{\"a\":\n".repeat(times)), times);
+        assert_eq!(count(&"{}".repeat(times)), times);
+        assert_eq!(count(&"{} ".repeat(times)), times);
+        assert_eq!(count(&format!("[{}", "\n{},".repeat(times))), 2 * times + 1);
+    }
+
+    #[test]
+    fn what_follows_on_a_damaged_value_is_read_though_it_takes_many_lines() {
+        assert_pieces(
+            "{\"evidence\":{\n{\n\"evidence\":\n{}\n}\n",
+            &[(1, "{\"evidence\":{", true, "wrong"), (2, "{\n\"evidence\":\n{}\n}", true, "record")],
         );
     }
 

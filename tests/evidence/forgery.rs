@@ -247,6 +247,17 @@ fn every_log_of_a_key_needs_a_checkpoint_of_it() {
     assert_eq!(report.findings[0].log.as_deref(), Some("bank.example/relay/019c1234"));
 }
 
+/// This takes minutes where each log is compared with what all the others left over.
+#[test]
+fn many_invented_logs_cost_no_more_than_their_lines() {
+    let mut log = LogWriter::new(ORIGIN, log_key(ORIGIN));
+    for number in 0..20_000 {
+        log.record(json!({"type": "start", "keys": [], "log": format!("{ORIGIN}/{number}")}));
+    }
+    let report = check(log.text(), settings(), &[]);
+    assert_eq!((report.logs.len(), report.findings.len()), (20_000, 10_000));
+}
+
 #[test]
 fn a_key_speaks_for_no_log_that_has_a_key_of_its_own() {
     let mut forged = LogWriter::new(ORIGIN, log_key("bank.example"));
