@@ -256,6 +256,7 @@ fn many_invented_logs_cost_no_more_than_their_lines() {
     }
     let report = check(log.text(), settings(), &[]);
     assert_eq!((report.logs.len(), report.findings.len()), (20_000, 10_000));
+    assert!(report.findings.iter().any(|finding| finding.what == What::Unsealed));
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How many findings are kept: a log that is another one altogether would fill the memory.
+/// How many findings are kept, and how many remarks: a log that is another one altogether would fill the memory.
 const MAX_FINDINGS: usize = 10_000;
 
 /// How many places a remark names.
@@ -161,6 +161,7 @@ const MAX_PLACES: usize = 20;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
     findings: Vec<Finding>,
+    remarks: Vec<Finding>,
     beyond: u64,
     tallies: BTreeMap<(What, Option<String>), Tally>,
 }
@@ -181,12 +182,14 @@ impl Findings {
         places: Vec<Place>,
         text: impl Into<String>,
     ) {
-        if self.findings.len() == MAX_FINDINGS {
-            self.beyond = self.beyond.saturating_add(1);
+        // Remarks must not crowd findings out.
+        let kept = if what.is_remark() { &mut self.remarks } else { &mut self.findings };
+        if kept.len() == MAX_FINDINGS {
+            self.beyond = self.beyond.saturating_add(u64::from(!what.is_remark()));
             return;
         }
         let log = log.map(str::to_owned);
-        self.findings.push(Finding { what, log, records, places, text: text.into() });
+        kept.push(Finding { what, log, records, places, text: text.into() });
     }
 
     /// Counts a remark of which there may be as many as there are lines.
@@ -205,6 +208,7 @@ impl Findings {
     /// The findings and the remarks, each in the order of the lines, and how many findings more there were.
     pub(super) fn finish(self) -> (Vec<Finding>, Vec<Finding>, u64) {
         let mut all = self.findings;
+        all.extend(self.remarks);
         for ((what, log), Tally { count, places, records }) in self.tallies {
             let text = tally_text(what, count);
             all.push(Finding { what, log, records, places, text });
