@@ -123,6 +123,16 @@ impl<'a> Message<'a> {
         [self.scheme, "://", &self.authority, self.request.target]
     }
 
+    /// The value of a component.
+    ///
+    /// # Errors
+    /// `component-missing` and `proof-malformed` when it has none here that could have been signed.
+    pub fn value(&self, component: &Component<'_>, limits: &Limits) -> Result<String, Denial> {
+        let mut value = String::new();
+        self.write_value(component, limits, &mut value)?;
+        Ok(value)
+    }
+
     /// Appends the value of a component.
     pub(super) fn write_value(
         &self,

@@ -338,7 +338,7 @@ fn what_a_witness_cosigned_of_another_history_does_not_count() {
 #[test]
 fn a_sealed_record_that_contradicts_itself_is_a_finding() {
     let alice = Signer::ed25519("alice");
-    let ask = Ask::post("/transfers/6", b"{}");
+    let ask = Ask::post("/transfers/1", b"{}");
     let allowed = |change: &dyn Fn(&mut Value)| {
         let mut record = sample(1);
         record["proofs"] = json!([proof(&ask, &alice, &[])]);
@@ -384,11 +384,67 @@ fn a_sealed_record_that_contradicts_itself_is_a_finding() {
             &|record| record["approvals"] = json!([{"label": "bob"}]),
             "an approval is the proof bob, which is not there",
         ),
+        (
+            &|record| record["approvals"] = json!([{"label": "alice"}, {"label": "alice"}]),
+            "alice approves twice",
+        ),
+        (
+            &|record| record["approvals"] = json!([{"label": "alice", "role": "manager"}]),
+            "the proof alice approves as manager, a role that its key has not",
+        ),
+        (
+            &|record| record["proofs"] = json!([record["proofs"][0], record["proofs"][0]]),
+            "two proofs have the label alice",
+        ),
+        (
+            &|record| record["request"]["path"] = json!("/transfers/2"),
+            "the proof alice: the base has another \"@target-uri\" than the request",
+        ),
+        (
+            &|record| record["request"]["method"] = json!("PUT"),
+            "the proof alice: the base has another \"@method\" than the request",
+        ),
+        (
+            &|record| drop(record.as_object_mut().unwrap().remove("request")),
+            "the proof alice: there is no request that it could be of",
+        ),
+        (
+            &|record| {
+                let base = record["proofs"][0]["base"].as_str().unwrap();
+                record["proofs"][0]["base"] = json!(base.replacen("\"@method\": POST\n", "", 1));
+            },
+            "the proof alice: the base does not have \"@method\" where it says so",
+        ),
+        (
+            &|record| {
+                let base = record["proofs"][0]["base"].as_str().unwrap();
+                let more = base.replacen("\"@signature-params\"", "\"x\": 1\n\"@signature-params\"", 1);
+                record["proofs"][0]["base"] = json!(more);
+            },
+            "the proof alice: the base has lines that it does not name",
+        ),
         (&|record| record["code"] = json!("proof-missing"), "it allows, with a code of a denial"),
         (&|record| record["decision"] = json!("deny"), "it does not say why not"),
     ] {
         assert_eq!(allowed(change), expected);
     }
+}
+
+#[test]
+fn a_proof_that_was_allowed_twice_is_remarked_on() {
+    let mut log = LogWriter::new(ORIGIN, log_key(ORIGIN));
+    (1..=2).for_each(|number| log.record(sample(number)));
+    log.record(sample(2));
+    // A denial of it is what it should be.
+    let mut denied = sample(1);
+    denied["decision"] = json!("deny");
+    denied["code"] = json!("proof-replayed");
+    log.record(denied);
+    log.checkpoint();
+    let report = check(log.text(), settings(), &[]);
+    assert_eq!(found(&report), []);
+    let remarks: Vec<_> = report.remarks.iter().map(|remark| (remark.what, remark.records)).collect();
+    assert_eq!(remarks, [(What::Repeated, at(2))]);
 }
 
 #[test]

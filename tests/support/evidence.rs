@@ -174,7 +174,8 @@ pub fn proof(ask: &Ask, signer: &Signer, redacted: &[&str]) -> Value {
     let mut proof = json!({
         "label": signer.id, "base": base, "signature": signature.trim_matches(':'), "verified": true,
         "key": {
-            "jwk": public_jwk(&signer.key.public()), "kid": signer.id, "sub": signer.id, "roles": ["clerk"],
+            "jwk": public_jwk(&signer.key.public()), "kid": signer.id, "sub": signer.id,
+            "roles": [if signer.id == "bob" { "manager" } else { "clerk" }],
             "thumbprint": thumbprint(&signer.key.public()),
         },
     });

@@ -258,8 +258,8 @@ fn examined(proof: &Proof<'_>, values: &[(String, String)]) -> (String, State) {
 }
 
 fn created(base: &str) -> Option<i64> {
-    let parameters = signature_params(base).ok()?;
-    parameters.iter().find_map(|(name, value)| match value {
+    let input = signature_params(base).ok()?;
+    input.parameters.iter().find_map(|(name, value)| match value {
         BareItem::Integer(seconds) if name.as_str() == "created" => Some(i64::from(*seconds)),
         _ => None,
     })

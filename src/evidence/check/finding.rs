@@ -70,6 +70,8 @@ pub enum What {
     Elsewhere,
     NotUnderstood,
     Redacted,
+    /// A proof was part of an allow before.
+    Repeated,
     Torn,
     Foreign,
     /// A checkpoint that stands too far behind those of its size.
@@ -234,6 +236,10 @@ fn tally_text(what: What, count: u64) -> String {
         What::Redacted => (
             "this proof has values replaced by their hashes: who knows them can check its signature",
             "proofs have values replaced by their hashes: who knows them can check their signatures",
+        ),
+        What::Repeated => (
+            "this proof was allowed before: another relay, and one that was started again, do not know what is used",
+            "proofs were allowed before: another relay, and one that was started again, do not know what is used",
         ),
         What::Torn => ("the input ends in the middle of this line", "inputs end in the middle of a line"),
         What::TooLate => (

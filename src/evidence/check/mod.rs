@@ -3,6 +3,7 @@
 //! Values go in as they are read, and what is needed of them is kept only up to the next checkpoint.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod base;
 mod finding;
 mod log;
 mod order;
@@ -13,8 +14,9 @@ mod unit;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use base::signature_params;
 pub use finding::{Finding, Place, Span, What};
-pub use proofs::{ProofChecker, Proofs, public_key, signature_params};
+pub use proofs::{ProofChecker, Proofs, public_key};
 pub use report::{Cosigned, LogReport, Report};
 
 use self::finding::Findings;
@@ -137,14 +139,17 @@ impl Checker {
             Some(record) => {
                 self.counts.add(record);
                 if let (Record::Decision(decision), false) = (record, self.settings.without_proofs) {
-                    let before = self.counts.proofs.redacted;
+                    let before = self.counts.proofs;
                     for problem in self.proofs.check(decision, &mut self.counts.proofs) {
                         suspect = true;
                         let span = line.index.map(Span::of);
                         self.findings.push(What::Proof, log, span, vec![place.clone()], problem);
                     }
-                    for _ in before..self.counts.proofs.redacted {
-                        self.findings.tally(What::Redacted, log, line.index, place.clone());
+                    for (what, times) in [
+                        (What::Redacted, before.redacted..self.counts.proofs.redacted),
+                        (What::Repeated, before.repeated..self.counts.proofs.repeated),
+                    ] {
+                        times.for_each(|_| self.findings.tally(what, log, line.index, place.clone()));
                     }
                 }
             }

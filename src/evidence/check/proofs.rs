@@ -1,18 +1,24 @@
 //! The proofs inside a decision: everything that needs no tree.
 
-use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher as _;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 
+use super::base;
 use crate::crypto::PublicKey;
 use crate::denial::quoted;
 use crate::evidence::record::{Decision, Jwk, Outcome, Proof};
 use crate::evidence::redaction;
 use crate::keys::thumbprint;
-use crate::structured_field::{self, BareItem, Member, Parameters};
+use crate::request::Request;
+use crate::verify::FieldTypes;
 
 /// How many keys are remembered: making one ready takes a fifth of the time of a verification.
 const MAX_KEYS: usize = 1024;
+/// How many allowed proofs are remembered, to find those that come again.
+const MAX_ALLOWED: usize = 1 << 18;
 
 /// What came of the proofs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -25,12 +31,41 @@ pub struct Proofs {
     pub contradicted: u64,
     /// Nobody can check them without the values that are not shown.
     pub redacted: u64,
+    /// They were part of an allow before: of the same log, or of another one that was read along with it.
+    pub repeated: u64,
 }
 
 /// Checks proofs, one decision after the other.
 #[derive(Debug, Clone, Default)]
 pub struct ProofChecker {
     keys: HashMap<String, Known>,
+    types: FieldTypes,
+    allowed: Allowed,
+}
+
+/// The last proofs that were allowed, by a hash that differs from check to check: nobody can prepare two of the same.
+#[derive(Debug, Clone, Default)]
+struct Allowed {
+    state: RandomState,
+    hashes: HashSet<u64>,
+    oldest_first: VecDeque<u64>,
+}
+
+impl Allowed {
+    /// Whether it is there already.
+    fn has_or_takes(&mut self, proof: &Proof<'_>) -> bool {
+        let hash = self.state.hash_one((&proof.key.thumbprint, &proof.base));
+        if !self.hashes.insert(hash) {
+            return true;
+        }
+        self.oldest_first.push_back(hash);
+        if self.oldest_first.len() > MAX_ALLOWED
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.hashes.remove(&oldest);
+        }
+        false
+    }
 }
 
 /// A public key with the other members that it came with.
@@ -47,20 +82,30 @@ impl ProofChecker {
     /// What in the decision contradicts itself, in words.
     pub fn check(&mut self, decision: &Decision<'_>, count: &mut Proofs) -> Vec<String> {
         let mut problems = consistency(decision);
+        let request = decision.request.as_ref().map(base::request);
         for proof in &decision.proofs {
-            if let Err(problem) = self.check_proof(proof, count) {
+            if decision.decision == Outcome::Allow && self.allowed.has_or_takes(proof) {
+                count.repeated = count.repeated.saturating_add(1);
+            }
+            if let Err(problem) = self.check_proof(proof, request.as_ref(), count) {
                 problems.push(format!("the proof {}: {problem}", quoted(&proof.label)));
             }
         }
         problems
     }
 
-    fn check_proof(&mut self, proof: &Proof<'_>, count: &mut Proofs) -> Result<(), String> {
+    fn check_proof(
+        &mut self,
+        proof: &Proof<'_>,
+        request: Option<&Request<'_>>,
+        count: &mut Proofs,
+    ) -> Result<(), String> {
+        let request = request.ok_or("there is no request that it could be of")?;
+        base::check(proof, request, &self.types)?;
         let known = self.key(&proof.key.jwk)?;
         if known.thumbprint != proof.key.thumbprint {
             return Err("the thumbprint is not the one of the key".to_owned());
         }
-        names_key(&proof.base, &proof.key.kid)?;
         if !proof.redacted.is_empty() {
             count.redacted = count.redacted.saturating_add(1);
             return proof.redacted.iter().try_for_each(|name| is_redacted(&proof.base, name));
@@ -119,13 +164,35 @@ fn consistency(decision: &Decision<'_>) -> Vec<String> {
     if decision.presented.is_some() && decision.proofs.iter().any(|proof| proof.verified) {
         problems.push("it has fields of which no proof was verified beside one that was".to_owned());
     }
-    for approval in &decision.approvals {
-        if !decision.proofs.iter().any(|proof| proof.label == approval.label && proof.verified) {
-            let label = quoted(&approval.label);
-            problems.push(format!("an approval is the proof {label}, which is not there"));
+    for (at, proof) in decision.proofs.iter().enumerate() {
+        if decision.proofs.iter().take(at).any(|other| other.label == proof.label) {
+            problems.push(format!("two proofs have the label {}", quoted(&proof.label)));
         }
     }
+    approvals(decision, &mut problems);
     problems
+}
+
+/// Approvals are by different people, each by a proof that is there, of somebody with the role.
+fn approvals(decision: &Decision<'_>, problems: &mut Vec<String>) {
+    let mut people: Vec<&str> = Vec::new();
+    for approval in &decision.approvals {
+        let label = quoted(&approval.label);
+        let Some(proof) =
+            { decision.proofs.iter() }.find(|proof| proof.label == approval.label && proof.verified)
+        else {
+            problems.push(format!("an approval is the proof {label}, which is not there"));
+            continue;
+        };
+        if let Some(role) = approval.role.as_ref().filter(|role| !proof.key.roles.contains(role)) {
+            problems
+                .push(format!("the proof {label} approves as {}, a role that its key has not", quoted(role)));
+        }
+        if people.contains(&&*proof.key.sub) {
+            problems.push(format!("{} approves twice", quoted(&proof.key.sub)));
+        }
+        people.push(&proof.key.sub);
+    }
 }
 
 /// The public key of a JWK.
@@ -142,32 +209,6 @@ pub fn public_key(jwk: &Jwk<'_>) -> Result<PublicKey, String> {
         (_, curve, _) => return Err(format!("a key of the curve {} is not supported", quoted(curve))),
     };
     key.map_err(|error| format!("the key: {error}"))
-}
-
-/// The parameters of the signature: the last line of the base (RFC 9421 §2.5).
-///
-/// # Errors
-/// When there is no such line, in words.
-pub fn signature_params(base: &str) -> Result<Parameters<'_>, String> {
-    let line = base.rsplit_once('\n').map_or(base, |(_, line)| line);
-    let params = line.strip_prefix("\"@signature-params\": ");
-    let params = params.ok_or_else(|| "the base does not end with @signature-params".to_owned())?;
-    let mut members = structured_field::list(params.as_bytes())
-        .map_err(|error| format!("@signature-params in the base: {error}"))?;
-    match (members.pop(), members.is_empty()) {
-        (Some(Member::InnerList(list)), true) => Ok(list.parameters),
-        _ => Err("@signature-params in the base is no inner list".to_owned()),
-    }
-}
-
-fn names_key(base: &str, kid: &str) -> Result<(), String> {
-    let parameters = signature_params(base)?;
-    let keyid = parameters.iter().find(|(name, _)| name.as_str() == "keyid");
-    match keyid {
-        Some((_, BareItem::String(keyid))) if keyid.as_str() == kid => Ok(()),
-        Some(_) => Err(format!("the base names another key than {}", quoted(kid))),
-        None => Err("the base names no key".to_owned()),
-    }
 }
 
 fn is_redacted(base: &str, name: &str) -> Result<(), String> {
