@@ -42,6 +42,7 @@
 //! assert_eq!(denial.code.as_str(), "signature-invalid");
 //! ```
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout)]
 #![warn(unreachable_pub)]
 // Modules of the core deny these again: clippy.toml says what is meant.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::Failure;
 use super::request::{Described, ProxyArgs, RequestArgs, SignatureArgs};
+use super::{Failure, output};
 use crate::envoy::client::{self, Answer, ClientTls};
 use crate::keys::private;
 
@@ -100,12 +100,12 @@ pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     let answer =
         runtime.block_on(client::check(&args.relay, tls, args.timeout, &request)).map_err(Failure::failed)?;
-    print(&answer, args.json);
+    print(&answer, args.json)?;
     // The answer is on standard output; the exit code says whether it was yes.
     if answer.allowed { Ok(()) } else { Err(Failure::Failed(String::new())) }
 }
 
-fn print(answer: &Answer, as_json: bool) {
+fn print(answer: &Answer, as_json: bool) -> Result<(), Failure> {
     if as_json {
         let headers: Map<String, Value> =
             answer.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -114,20 +114,20 @@ fn print(answer: &Answer, as_json: bool) {
             "allowed": answer.allowed, "status": answer.status, "metadata": answer.metadata, "headers": headers,
             "removed": answer.removed, "body": body,
         });
-        println!("{printed:#}");
-        return;
+        return output::json(&printed);
     }
-    println!("{} {}", if answer.allowed { "allowed" } else { "denied" }, answer.status);
+    outln!("{} {}", if answer.allowed { "allowed" } else { "denied" }, answer.status);
     for (name, value) in &answer.metadata {
-        println!("{name}: {value}");
+        outln!("{name}: {value}");
     }
     for (name, value) in &answer.headers {
-        println!("+ {name}: {value}");
+        outln!("+ {name}: {value}");
     }
     for name in &answer.removed {
-        println!("- {name}");
+        outln!("- {name}");
     }
     if !answer.body.is_empty() {
-        println!("{}", answer.body);
+        outln!("{}", answer.body);
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::{Config, DEFAULT, Problems, json_schema, on_keys, on_publishing};
 use crate::keys::store;
 
@@ -48,10 +48,10 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
                 0 => String::new(),
                 urls => format!(", and those at {urls} URLs, which were not asked"),
             };
-            println!("{name}: sound: {} policies, {} keys{elsewhere}", config.policies.len(), keys.len());
+            outln!("{name}: sound: {} policies, {} keys{elsewhere}", config.policies.len(), keys.len());
         }
-        ConfigCommand::Schema => println!("{:#}", json_schema()),
-        ConfigCommand::Default => print!("{DEFAULT}"),
+        ConfigCommand::Schema => output::json(&json_schema())?,
+        ConfigCommand::Default => out!("{DEFAULT}"),
     }
     Ok(())
 }

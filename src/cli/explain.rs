@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::Failure;
 use super::recorded::RecordedArgs;
 use super::request::{ProxyArgs, RequestParts, SignatureArgs};
+use super::{Failure, output};
 use crate::config::Config;
 use crate::denial::{Code, Denial};
 use crate::envoy::RecordedCheck;
@@ -160,10 +160,9 @@ fn no_claims() -> Arc<MemoryStore> {
 
 fn print(story: &Story, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        println!("{}", serde_json::to_string_pretty(story).map_err(Failure::failed)?);
-    } else {
-        print!("{}", Text(story));
+        return output::json(story);
     }
+    out!("{}", Text(story));
     Ok(())
 }
 

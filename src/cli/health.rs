@@ -52,7 +52,7 @@ pub(super) fn run(args: &HealthArgs) -> Result<(), Failure> {
     let mut answer = request.proxy(None).build().call().map_err(unreachable)?;
     let text = answer.body_mut().read_to_string().map_err(unreachable)?;
     if answer.status() == 200 {
-        print!("{text}");
+        out!("{text}");
         Ok(())
     } else {
         Err(Failure::failed(text.trim_end()))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::Problems;
 use crate::lint::{File, Finding, Report, Rule, lint};
 use crate::printable::printable;
@@ -72,11 +72,11 @@ fn print_text(report: &Report) {
     let name = printable(&report.name);
     for finding in &report.findings {
         match finding.location {
-            Some(at) => println!("{name}:{}:{}: {finding}", at.line, at.column),
-            None => println!("{name}: {finding}"),
+            Some(at) => outln!("{name}:{}:{}: {finding}", at.line, at.column),
+            None => outln!("{name}: {finding}"),
         }
     }
-    println!("{name}: {}", report.summary());
+    outln!("{name}: {}", report.summary());
 }
 
 /// A finding with the file that it is in.
@@ -92,6 +92,5 @@ fn print_json(reports: &[Report]) -> Result<(), Failure> {
         .iter()
         .flat_map(|report| report.findings.iter().map(|finding| Line { file: &report.name, finding }))
         .collect();
-    println!("{}", serde_json::to_string_pretty(&lines).map_err(Failure::failed)?);
-    Ok(())
+    output::json(&lines)
 }

@@ -1,5 +1,15 @@
 //! The command line.
 
+/// `print!`, for output that nobody may read to its end.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::cli::output::write(format_args!($($text)*)) };
+}
+
+/// `println!`, for output that nobody may read to its end.
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::cli::output::write(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod check;
 mod config;
 mod evidence;
@@ -7,6 +17,7 @@ mod explain;
 mod health;
 mod keys;
 mod lint;
+mod output;
 mod recorded;
 mod request;
 mod serve;

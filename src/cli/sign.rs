@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, json};
 
-use super::Failure;
 use super::request::{Described, RequestArgs, SignatureArgs};
+use super::{Failure, output};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -45,15 +45,15 @@ pub(super) fn run(args: SignArgs) -> Result<(), Failure> {
     match args.output {
         Output::Lines => {
             for (name, value) in added(&request) {
-                println!("{name}: {value}");
+                outln!("{name}: {value}");
             }
         }
         Output::Json => {
             let headers: Map<_, _> =
                 added(&request).map(|(name, value)| (name.to_owned(), json!(value))).collect();
-            println!("{:#}", serde_json::Value::Object(headers));
+            output::json(&headers)?;
         }
-        Output::Curl => println!("--config {}", curl_config(&request)?),
+        Output::Curl => outln!("--config {}", curl_config(&request)?),
     }
     Ok(())
 }

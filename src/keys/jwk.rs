@@ -27,17 +27,17 @@ pub enum JwkError {
     Type { member: &'static str, expected: &'static str },
     #[error("a private or symmetric key (member {0:?}): a trust store holds public keys only")]
     Private(&'static str),
-    #[error("kty {0:?} is not supported: expected OKP or EC")]
+    #[error("kty {} is not supported: expected OKP or EC", named(_0))]
     KeyType(String),
-    #[error("crv {0:?} is not supported: expected Ed25519 or P-256")]
+    #[error("crv {} is not supported: expected Ed25519 or P-256", named(_0))]
     Curve(String),
     #[error("the member {0:?} says that the key is not for verification")]
     NotForVerification(&'static str),
-    #[error("alg {found:?} does not go with the key: expected {expected}")]
+    #[error("alg {} does not go with the key: expected {expected}", named(found))]
     Algorithm { found: String, expected: &'static str },
     #[error("a passkey (member \"webauthn\"): this version verifies no passkeys")]
     Passkey,
-    #[error("purpose {0:?} is unknown: expected proof, evidence or receipt")]
+    #[error("purpose {} is unknown: expected proof, evidence or receipt", named(_0))]
     UnknownPurpose(String),
     #[error(
         "expected a key with the purpose {expected}, but found one with the purpose {found}: keys new --use {expected} makes one"
@@ -391,6 +391,14 @@ fn optional_string<'j>(
 fn bytes(jwk: &Map<String, Value>, member: &'static str) -> Result<Vec<u8>, JwkError> {
     let text = optional_string(jwk, member)?.ok_or(JwkError::Missing(member))?;
     Base64UrlUnpadded::decode_vec(text).map_err(|_| not_base64(member))
+}
+
+/// A name as an error may quote it. What is longer than any registered one may be a secret in the wrong place.
+fn named(name: &str) -> String {
+    match name.len() {
+        0..=16 => format!("{name:?}"),
+        length => format!("of {length} bytes"),
+    }
 }
 
 fn not_base64(member: &'static str) -> JwkError {

@@ -12,7 +12,7 @@ use signed_note::{Note as TheirNote, StandardVerifier, VerifierList};
 
 use crate::support::evidence::{LogWriter, ORIGIN, id, log_key};
 use crate::support::golden::assert_golden;
-use crate::support::program::{run, stderr, stdout};
+use crate::support::program::{program, run, stderr, stdout};
 
 /// A folder with a log of 30 records and its verifier key.
 fn folder() -> (tempfile::TempDir, LogWriter) {
@@ -150,6 +150,26 @@ fn a_proof_of_anything_else_is_refused() {
     assert_exit(&asked("log.vkey"), 64, "expected the key of a witness (type 0x04)");
 }
 
+/// Anybody who can write the file can put a record with the id of another one into it.
+#[test]
+fn the_story_is_that_of_the_record_that_was_sealed() {
+    let (folder, mut log) = folder();
+    let mut forger = LogWriter::new(ORIGIN, log_key(ORIGIN));
+    (0..13).for_each(|number| forger.record(crate::support::evidence::sample(number)));
+    let mut forged = crate::support::evidence::sample(13);
+    forged["policy"] = Value::from("forged");
+    forger.record(forged);
+    log.lines.insert(0, forger.lines[13].clone());
+    fs::write(folder.path().join("evidence.jsonl"), log.text()).unwrap();
+    for name in [&*id(13), "13"] {
+        let told = evidence(folder.path(), &["show", "--key", "log.vkey", "evidence.jsonl", name]);
+        assert_exit(&told, 1, "another record of that name stands at evidence.jsonl:1");
+        assert!(stdout(&told).contains("policy         transfers"), "{}", stdout(&told));
+        let proven = evidence(folder.path(), &["prove", "--key", "log.vkey", "evidence.jsonl", name]);
+        assert_exit(&proven, 0, "");
+    }
+}
+
 #[test]
 fn what_cannot_be_proven_is_said() {
     let (folder, mut log) = folder();
@@ -187,6 +207,44 @@ fn wrong_usage_is_no_finding() {
     assert_exit(&evidence(folder.path(), &["show", "evidence.jsonl", "0"]), 0, "");
     // Wherever the options stand.
     assert_exit(&evidence(folder.path(), &["show", "evidence.jsonl", "--key", "log.vkey", "0"]), 0, "");
+}
+
+#[test]
+fn output_that_nobody_takes_ends_the_command_and_is_no_panic() {
+    let (folder, _) = folder();
+    let shown = |stdout: std::process::Stdio| {
+        let mut command = program(folder.path(), &["evidence", "show", "evidence.jsonl", "0"]);
+        let output = command.stdout(stdout).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(shown(writer.into()), (Some(141), String::new()));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (code, said) = shown(full.into());
+    assert_eq!(code, Some(74), "{said}");
+    assert!(said.starts_with("standard output: "), "{said}");
+}
+
+#[test]
+fn what_a_record_says_steers_no_terminal() {
+    let (folder, mut log) = folder();
+    let hostile = "a\u{9b}2J\u{202e}b";
+    log.record(serde_json::json!({"type": "start", "keys": [], "instance": hostile}));
+    log.checkpoint();
+    fs::write(folder.path().join("evidence.jsonl"), log.text()).unwrap();
+    let shown = |json: &[&str]| {
+        stdout(&evidence(
+            folder.path(),
+            &[&["show", "--key", "log.vkey"], json, &["evidence.jsonl", "30"]].concat(),
+        ))
+    };
+    let (text, json) = (shown(&[]), shown(&["--json"]));
+    assert!(!text.contains(['\u{9b}', '\u{202e}']) && text.contains("a\\u{9b}2J"), "{text}");
+    assert!(!json.contains(['\u{9b}', '\u{202e}']), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["record"]["instance"], hostile);
 }
 
 #[test]

@@ -158,6 +158,8 @@ async fn keys_that_are_refused() {
             format!("{purpose} proof: keys new --use receipt makes one"),
         ),
         ("other", jwk("a", "other"), 0o600, "purpose \"other\" is unknown".to_owned()),
+        // What is too long for a name may be the secret, in the wrong place.
+        ("misplaced", jwk("a", &"s".repeat(43)), 0o600, "purpose of 43 bytes is unknown".to_owned()),
         (
             "p256",
             p256,

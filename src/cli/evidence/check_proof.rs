@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::story::{self, Story};
-use super::{Failure, KeyArgs, read_text};
+use super::{Failure, KeyArgs, output, read_text};
 use crate::evidence::check::keys_of;
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::merkle::leaf_hash;
@@ -58,9 +58,9 @@ pub(super) fn run(args: &CheckProofArgs) -> Result<(), Failure> {
                 .collect::<Vec<_>>(),
             "record": record, "proofs": story.proofs, "problems": story.problems,
         });
-        println!("{proven:#}");
+        output::json(&proven)?;
     } else {
-        println!(
+        outln!(
             "Proven: record {} of the log {} is the one below. The log's key signed the checkpoint of {} records.",
             proof.index,
             printable(checkpoint.origin()),
@@ -68,9 +68,9 @@ pub(super) fn run(args: &CheckProofArgs) -> Result<(), Failure> {
         );
         for (witness, time) in &cosigned {
             let time = time.map(|time| format!(" at {}", story::time(time))).unwrap_or_default();
-            println!("The witness {} cosigned it{time}.", printable(witness));
+            outln!("The witness {} cosigned it{time}.", printable(witness));
         }
-        print!("\n{}", story.text);
+        out!("\n{}", story.text);
     }
     story.outcome()
 }

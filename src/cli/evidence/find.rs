@@ -7,12 +7,15 @@ use super::{Failure, Input};
 use crate::evidence::check::{Place, keys_of};
 use crate::evidence::checkpoint::Checkpoint;
 use crate::evidence::line::{CheckpointLine, Line, Range, RecordLine};
-use crate::evidence::merkle::{CompactRange, Hash, inclusion_proof};
+use crate::evidence::merkle::{CompactRange, Hash, inclusion_proof, verify_inclusion};
 use crate::evidence::note::{Note, VerifierKey};
 use crate::evidence::record::Record;
 use crate::evidence::sealed::Sealed;
 use crate::evidence::stream::Values;
 use crate::evidence::tlog_proof::TlogProof;
+
+/// How many records of one name are remembered.
+const MAX_NAMESAKES: usize = 16;
 
 /// A record, found.
 pub(super) struct Found {
@@ -23,9 +26,20 @@ pub(super) struct Found {
     pub(super) evidence: String,
     pub(super) leaf: Hash,
     pub(super) seal: Option<Seal>,
+    /// Where other records say that they are this one.
+    pub(super) namesakes: Vec<Place>,
+}
+
+/// A record that says that it is the wanted one.
+struct Candidate {
+    index: u64,
+    place: Place,
+    evidence: String,
+    leaf: Hash,
 }
 
 /// A checkpoint that covers it.
+#[derive(Clone)]
 pub(super) struct Seal {
     pub(super) checkpoint: Checkpoint,
     pub(super) place: Place,
@@ -51,7 +65,7 @@ struct Log {
     /// What an older file held.
     begin: Option<CompactRange>,
     seals: Vec<Seal>,
-    found: Option<(u64, Place, String, Hash)>,
+    found: Vec<Candidate>,
 }
 
 /// Looks for a record by its index or by the id of its decision.
@@ -108,8 +122,8 @@ impl Finder<'_> {
         let leaf = sealed.hash();
         // The first one that stands there: a copy changes nothing.
         log.leaves.entry(index).or_insert(line.hash.unwrap_or(leaf));
-        if is_wanted && log.found.is_none() {
-            log.found = Some((index, place, sealed.text.to_owned(), leaf));
+        if is_wanted && log.found.len() < MAX_NAMESAKES {
+            log.found.push(Candidate { index, place, evidence: sealed.text.to_owned(), leaf });
         }
     }
 
@@ -144,13 +158,13 @@ impl Finder<'_> {
             Wanted::Id(_) => self
                 .logs
                 .get(origin)
-                .is_some_and(|log| log.found.as_ref().is_none_or(|(index, ..)| *index < size)),
+                .is_some_and(|log| log.found.is_empty() || log.found.iter().any(|found| found.index < size)),
         }
     }
 
     fn found(self, id: &str) -> Result<Found, Failure> {
         let mut logs: Vec<(String, Log)> =
-            self.logs.into_iter().filter(|(_, log)| log.found.is_some()).collect();
+            self.logs.into_iter().filter(|(_, log)| !log.found.is_empty()).collect();
         let Some((origin, mut log)) = logs.pop() else {
             return Err(Failure::Failed(format!("there is no record {id}")));
         };
@@ -159,25 +173,37 @@ impl Finder<'_> {
                 "the logs {other} and {origin} both have a record {id}: give the id of the decision, or the files of one log"
             )));
         }
-        let Some((index, place, evidence, leaf)) = log.found.take() else {
-            return Err(Failure::Failed(format!("there is no record {id}")));
-        };
+        let mut candidates = std::mem::take(&mut log.found);
+        let sealed = candidates.iter().position(|candidate| log.seals_it(candidate)).unwrap_or_default();
+        let Candidate { index, place, evidence, leaf } = candidates.swap_remove(sealed);
+        // A copy changes nothing, and `evidence verify` tells of it.
+        candidates.retain(|other| (other.index, other.leaf) != (index, leaf));
+        let namesakes = candidates.into_iter().map(|other| other.place).collect();
         let seal = log.seal(index);
-        Ok(Found { log: origin, index, place, evidence, leaf, seal })
+        Ok(Found { log: origin, index, place, evidence, leaf, seal, namesakes })
     }
 }
 
 impl Log {
     /// Of the checkpoints that cover a record, those with the most cosignatures of known witnesses, then those with the
     /// most signatures, and of these the oldest: the sooner a record was sealed, the less could have happened before.
-    fn seal(&mut self, index: u64) -> Option<Seal> {
-        let covering = self.seals.drain(..).filter(|seal| index < seal.checkpoint.size());
-        let mut seal = covering.min_by_key(|seal| {
+    fn seal(&self, index: u64) -> Option<Seal> {
+        let covering = self.seals.iter().filter(|seal| index < seal.checkpoint.size());
+        let best = covering.min_by_key(|seal| {
             let more = |count: usize| std::cmp::Reverse(count);
             (more(seal.cosigned.len()), more(seal.signatures), seal.checkpoint.size())
         })?;
+        let mut seal = best.clone();
         seal.path = self.path(index, seal.checkpoint.size());
         Some(seal)
+    }
+
+    /// Whether the checkpoint that covers its place has it there.
+    fn seals_it(&self, candidate: &Candidate) -> bool {
+        let Some(seal) = self.seal(candidate.index) else { return false };
+        let (size, root) = (seal.checkpoint.size(), seal.checkpoint.root());
+        seal.path
+            .is_some_and(|path| verify_inclusion(candidate.index, size, &candidate.leaf, &path, root).is_ok())
     }
 
     fn path(&self, index: u64, size: u64) -> Option<Vec<Hash>> {

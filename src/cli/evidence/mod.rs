@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, output};
 use crate::evidence::note::{KeyKind, VerifierKey};
 
 #[derive(Debug, Subcommand)]

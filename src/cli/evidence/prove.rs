@@ -43,7 +43,7 @@ pub(super) fn run(args: &ProveArgs) -> Result<(), Failure> {
         let why = "the checkpoint seals something else: `evidence verify` says what was done to the log";
         return Err(Failure::Failed(format!("{}: record {}: {why}", found.place, found.index)));
     }
-    print!("{proof}");
+    out!("{proof}");
     Ok(())
 }
 

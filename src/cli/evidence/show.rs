@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::find::{Found, Seal, find};
 use super::prove::files_and_id;
 use super::story::{self, Story};
-use super::{Failure, KeyArgs};
+use super::{Failure, KeyArgs, output};
 use crate::evidence::check::keys_of;
 use crate::evidence::note::VerifierKey;
 use crate::evidence::record::Record;
@@ -56,15 +56,18 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
     if let Sealing::Contradicted(_) = sealing {
         story.problems.push("the checkpoint seals another record at this place".to_owned());
     }
+    for namesake in &found.namesakes {
+        story.problems.push(format!("another record of that name stands at {namesake}"));
+    }
     if args.json {
         let record: Value = serde_json::from_str(&found.evidence).map_err(Failure::failed)?;
         let shown = json!({
             "log": found.log, "index": found.index, "place": found.place, "hash": Base64::encode_string(&found.leaf),
             "record": record, "proofs": story.proofs, "checkpoint": sealing.json(), "problems": story.problems,
         });
-        println!("{shown:#}");
+        output::json(&shown)?;
     } else {
-        print!("{}\n{}{}", story.text, sealing.text(&found), story.limits);
+        out!("{}\n{}{}", story.text, sealing.text(&found), story.limits);
     }
     story.outcome()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, Input, KeyArgs, read_text};
+use super::{Failure, Input, KeyArgs, output, read_text};
 use crate::evidence::check::{Checker, LogReport, Place, Report, Settings};
 use crate::evidence::line::Line;
 use crate::evidence::stream::Values;
@@ -84,7 +84,7 @@ pub(super) fn run(args: VerifyArgs) -> Result<(), Failure> {
     progress.finish_and_clear();
     let report = checker.finish();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::failed)?);
+        output::json(&report)?;
     } else {
         print_text(&report, args.no_proofs, has_witnesses);
     }
@@ -121,34 +121,39 @@ fn print_text(report: &Report, no_proofs: bool, has_witnesses: bool) {
     }
     let counts = &report.counts;
     if let (Some(since), Some(until)) = (&counts.since, &counts.until) {
-        println!("{}, from {} to {}", number(counts.records, "record"), printable(since), printable(until));
-        println!(
+        outln!("{}, from {} to {}", number(counts.records, "record"), printable(since), printable(until));
+        outln!(
             "decisions: {} allowed, {} denied, {} observed; {} without a record",
-            counts.allowed, counts.denied, counts.observed, counts.lost
+            counts.allowed,
+            counts.denied,
+            counts.observed,
+            counts.lost
         );
     }
     if no_proofs {
-        println!("proofs: not checked");
+        outln!("proofs: not checked");
     } else {
         let proofs = counts.proofs;
         let contradicted = match proofs.contradicted {
             0 => String::new(),
             proofs => format!("{proofs} contradicted by their records; "),
         };
-        println!(
+        outln!(
             "proofs: {} verified; {} refused by the relay, rightly; {contradicted}{} with values that are not shown",
-            proofs.verified, proofs.refused, proofs.redacted
+            proofs.verified,
+            proofs.refused,
+            proofs.redacted
         );
     }
     for remark in &report.remarks {
-        println!("remark: {}", printable(&remark.to_string()));
+        outln!("remark: {}", printable(&remark.to_string()));
     }
     for finding in &report.findings {
-        println!("{}", printable(&finding.to_string()));
+        outln!("{}", printable(&finding.to_string()));
     }
     match report.findings.len() as u64 + report.more_findings {
-        0 => println!("sound: no finding"),
-        findings => println!("{}", number(findings, "finding")),
+        0 => outln!("sound: no finding"),
+        findings => outln!("{}", number(findings, "finding")),
     }
 }
 
@@ -157,19 +162,19 @@ fn print_log(log: &LogReport, has_witnesses: bool) {
     let checkpoints = number(log.checkpoints, "checkpoint");
     match log.covered() {
         Some(covered) if log.checkpoints == 0 => {
-            println!(
+            outln!(
                 "log {origin}: no checkpoint among its lines, and one that was kept elsewhere seals {covered}"
             );
         }
-        Some(covered) => println!("log {origin}: {checkpoints}, the newest one seals {covered}"),
-        None => println!("log {origin}: {checkpoints}, which seal no record"),
+        Some(covered) => outln!("log {origin}: {checkpoints}, the newest one seals {covered}"),
+        None => outln!("log {origin}: {checkpoints}, which seal no record"),
     }
     for by in &log.cosigned {
         let time = by.timestamp.map(|time| format!(", {}", super::story::time(time))).unwrap_or_default();
-        println!("  cosigned by {} up to a size of {}{time}", printable(&by.witness), by.size);
+        outln!("  cosigned by {} up to a size of {}{time}", printable(&by.witness), by.size);
     }
     if has_witnesses && log.cosigned.is_empty() {
-        println!("  cosigned by none of the witnesses");
+        outln!("  cosigned by none of the witnesses");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, output};
 use crate::keys::store;
 use crate::timestamp::{Clock as _, SystemClock};
 
@@ -50,7 +50,7 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        println!("{:#}", Value::Array(keys));
+        output::json(&keys)?;
         return Ok(());
     }
     let now = SystemClock.now().unix_seconds();
@@ -65,7 +65,7 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
         } else {
             "valid"
         };
-        println!("{}  {}  {roles}  {}  {state}", key.subject, key.public.algorithm().name(), key.id);
+        outln!("{}  {}  {roles}  {}  {state}", key.subject, key.public.algorithm().name(), key.id);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, output};
 use crate::crypto::{Algorithm, PrivateKey};
 use crate::evidence::note::{KeyKind, VerifierKey};
 use crate::keys::{Purpose, parse_jwk_set, public_jwk, thumbprint};
@@ -108,7 +108,7 @@ fn for_proofs(args: &NewKey) -> Result<(), Failure> {
         return Err(Failure::at(trust_store, error));
     }
 
-    println!("{id}");
+    outln!("{id}");
     Ok(())
 }
 
@@ -119,7 +119,7 @@ fn for_evidence(args: &NewKey) -> Result<(), Failure> {
     let verifier = VerifierKey::new(name, KeyKind::Ed25519, key.public())
         .map_err(|error| Failure::usage(format!("--name: {error}")))?;
     write_private(&args.private, &jwk_of_the_relay(&key, name, Purpose::Evidence), &key)?;
-    println!("{verifier}");
+    outln!("{verifier}");
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn for_receipts(args: &NewKey) -> Result<(), Failure> {
     }
     let public = jwk_of_the_relay(&key, &id, Purpose::Receipt);
     write_private(&args.private, &public, &key)?;
-    println!("{:#}", Value::Object(public));
+    output::json(&public)?;
     Ok(())
 }
 
