@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::crypto::{Algorithm, KeyError, PrivateKey};
 use crate::keys::{PrivateJwk, PublicJwk, public_jwk, thumbprint};
-use crate::relay::joined;
+use crate::relay::{Decision, joined};
 use crate::replay::Unused;
 use crate::request::{Body, Request};
 use crate::signer;
@@ -108,8 +108,7 @@ impl Receipts {
     pub fn write(
         &self,
         audience: &str,
-        decision: Uuid,
-        policy: &str,
+        decision: &Decision,
         message: &Message<'_>,
         unused: &Unused,
         now: Timestamp,
@@ -126,15 +125,16 @@ impl Receipts {
         let claims = Claims {
             iss: &self.issuer,
             sub: joined(permitted.keys().map(|key| &*key.subject)),
-            jti: decision,
+            jti: decision.id,
             iat: issued_at,
             exp: issued_at.saturating_add(self.lifetime),
             aud: audience,
             htm: message.request().method,
             htu: message.target_uri(),
             content_digest: digest_of(message.request()),
-            policy,
+            policy: decision.policy.as_deref()?,
             proofs: proofs.collect(),
+            evidence: decision.unrecorded.map(|_| "missing"),
         };
         Some(compact_jws(&self.header, &serde_json::to_vec(&claims).ok()?, &self.key))
     }
@@ -159,6 +159,9 @@ struct Claims<'a> {
     content_digest: Option<String>,
     policy: &'a str,
     proofs: Vec<Proof<'a>>,
+    /// As in `x-proof-evidence`: `missing` where the policy lets pass what could not be recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<&'static str>,
 }
 
 #[derive(Serialize)]

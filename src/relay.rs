@@ -349,10 +349,10 @@ impl Relay {
     /// The receipt of a decision: nothing but a claimed proof gets one.
     fn receipt(&self, rules: &Rules, decision: &Decision, request: &Request<'_>) -> Option<String> {
         let Verdict::Allowed(Grant::Verified(unused)) = &decision.verdict else { return None };
-        let (receipts, name) = (self.receipts.as_ref()?, decision.policy.as_deref()?);
-        let policy = rules.policies.named(name)?;
+        let receipts = self.receipts.as_ref()?;
+        let policy = rules.policies.named(decision.policy.as_deref()?)?;
         let message = policy.message(request, &rules.field_types);
-        receipts.write(policy.receipt_for()?, decision.id, name, &message, unused, self.clock.now())
+        receipts.write(policy.receipt_for()?, decision, &message, unused, self.clock.now())
     }
 }
 

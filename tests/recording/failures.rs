@@ -3,11 +3,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use proof_messenger_relay::signer::Signing;
+use proof_messenger_relay::timestamp::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::ask::{Ask, code};
+use crate::support::ask::{Ask, code, signing};
 use crate::support::program::{Serving, stderr};
+use crate::support::receipts::parts;
 use crate::support::recording::{Recording, ask, connect};
+use crate::support::signer::Signer;
 
 fn open_policies() -> Value {
     json!([
@@ -61,6 +65,30 @@ async fn a_full_disk_denies_until_there_is_room_again() {
     let lost: Vec<&Value> = records.iter().filter(|record| record["type"] == "lost").collect();
     assert_eq!(lost.len(), 1);
     assert_eq!((&lost[0]["allowed"], &lost[0]["denied"]), (&json!(1), &json!(3)));
+}
+
+/// A header can be put there by anybody who reaches the backend. A receipt can not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_says_that_there_is_no_record() {
+    let alice = Signer::ed25519("alice");
+    let policies =
+        json!([{"name": "news", "match": {}, "evidence": "best_effort", "receipt": {"audience": "news"}}]);
+    let recording = Recording::new(&json!({"file": "evidence.jsonl"}), &policies, &[&alice]);
+    recording.set("receipts", json!({"issuer": "relay.bank.example"}));
+    recording.set("admin", json!("127.0.0.1:0"));
+    let relay = Serving::start(recording.serve_after("ulimit -S -f 8"));
+    let mut client = connect(&relay.address).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&json!("missing")) {
+        let created = Some(SystemClock.now());
+        let signing = Signing { created, ..signing("sig", &["@method", "@target-uri"]) };
+        let answer = ask(&mut client, &Ask::get("/news/today").signed_as(&alice, &signing)).await.unwrap();
+        assert_eq!(code(&answer), "");
+        let receipt = answer.headers.iter().find(|(name, _)| name == "x-proof-receipt").unwrap();
+        told.push(parts(&receipt.1).1["evidence"].take());
+        assert!(told.len() < 100);
+    }
+    assert_eq!(told[0], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
