@@ -87,6 +87,7 @@ pub mod outbound;
 mod printable;
 mod spelling;
 pub mod timestamp;
+pub mod traces;
 
 pub mod crypto;
 pub mod structured_field;

@@ -23,6 +23,7 @@ use crate::replay::{Guard, ReplayStore, Unused};
 use crate::request::Request;
 use crate::rules::Rules;
 use crate::timestamp::{Clock, Timestamp};
+use crate::traces::Traces;
 use crate::verify;
 
 /// What the relay decides by.
@@ -41,6 +42,8 @@ pub struct Relay {
     pub evidence: Option<Recorder>,
     /// What backends are told in a way that they can check, where anything is.
     pub receipts: Option<Receipts>,
+    /// Who follows requests, if anybody does.
+    pub traces: Option<Traces>,
 }
 
 /// Why a request may pass. It can be had only from the policy and the replay guard.
@@ -92,6 +95,18 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// As logs, metadata and traces call it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allow",
+            Self::Observed => "observe",
+            Self::Denied { .. } => "deny",
+        }
+    }
+}
+
 /// What a policy that only observes would have denied.
 #[derive(Debug)]
 pub struct Observation {
@@ -137,6 +152,7 @@ impl Relay {
             observed: Observed::default(),
             evidence: None,
             receipts: None,
+            traces: None,
             rules: RwLock::new(Arc::new(Rules::new(config, keys.into()))),
         }
     }
@@ -168,7 +184,7 @@ impl Relay {
         rules: &Rules,
         request: Result<Request<'_>, Denial>,
         place: Option<Place>,
-        mut stopwatch: Stopwatch,
+        stopwatch: &mut Stopwatch,
     ) -> Decision {
         stopwatch.lap(&self.metrics, Stage::Read);
         let id = id_at(self.clock.now());
@@ -178,7 +194,7 @@ impl Relay {
                 let denial = Denial::new(Code::Overloaded, "try again later");
                 (Decision::denied(id, denial), Grounds::default())
             }
-            Ok(request) => self.decide(rules, id, request, &mut stopwatch).await,
+            Ok(request) => self.decide(rules, id, request, stopwatch).await,
         };
         let mut decision = self.record(rules, decision, request.as_ref().ok(), &grounds).await;
         if self.evidence.is_some() {

@@ -135,6 +135,7 @@ fn the_commented_settings_are_valid_when_they_are_uncommented() {
         .replace("# admin:", "admin:")
         .replace("# receipts:", "receipts:")
         .replace("# evidence:", "evidence:")
+        .replace("# traces:", "traces:")
         .lines()
         .map(|line| line.strip_prefix("#  ").map_or(line.to_owned(), |setting| format!("  {setting}")) + "\n")
         .collect();
@@ -308,6 +309,31 @@ fn what_may_not_be_meant_is_remarked_upon() {
             &format!("19:33: never matches: {hidden}"),
         ]
     );
+}
+
+#[test]
+fn mistakes_in_traces_are_reported_where_they_stand() {
+    for (text, expected) in [
+        ("traces: {}", "relay.yaml:1:9: the key otlp is missing"),
+        (
+            "traces: {otlp: localhost:4317}",
+            "relay.yaml:1:16: expected the URL of a collector such as http://localhost:4317, but found \"localhost:4317\"",
+        ),
+        (
+            "traces: {otlp: 'http://localhost:4318/v1/traces'}",
+            "relay.yaml:1:16: expected the URL of a collector such as http://localhost:4317, but found \"http://localhost:4318/v1/traces\"",
+        ),
+        (
+            "traces: {otlp: 'http://localhost:4317', sample: 1.5}",
+            "relay.yaml:1:49: expected a share from 0 to 1 such as 0.01, but found 1.5",
+        ),
+        (
+            "traces: {otlp: 'http://localhost:4317', ca: ca.pem}",
+            "relay.yaml:1:16: expected an https URL: certificates mean nothing without TLS",
+        ),
+    ] {
+        assert_eq!(problems(text), expected);
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     } else {
         let place = relay.admission.admit(bytes);
         let decision =
-            runtime.block_on(relay.check(&relay.rules(), request.clone(), place, Stopwatch::start()));
+            runtime.block_on(relay.check(&relay.rules(), request.clone(), place, &mut Stopwatch::start()));
         // What that claimed was claimed at another time.
         relay.guard = Guard::new("explain", no_claims(), relay.rules().policies.acceptance());
         decision.code()

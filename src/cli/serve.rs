@@ -95,6 +95,7 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         | StartError::Remote { .. }
         | StartError::Receipts(_)
         | StartError::Tls(_)
+        | StartError::Traces(_)
         | StartError::Evidence(_) => Failure::usage(error),
     })?;
     let relay = Arc::clone(server.relay());

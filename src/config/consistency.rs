@@ -29,6 +29,7 @@ pub(super) fn check(document: &Document) -> Vec<Problem> {
     check.at_least_a_second("/evidence/checkpoint/interval");
     check.evidence();
     check.keys();
+    check.traces();
     check.problems
 }
 
@@ -199,6 +200,20 @@ impl<'d> Check<'d> {
 
     /// A receipt that is over when it is written would have every request refused by its backend, and checkpoints without a
     /// pause would be all that the log has.
+    fn traces(&mut self) {
+        let sample = self.document.value.pointer("/traces/sample").and_then(Value::as_f64);
+        if let Some(sample) = sample.filter(|sample| !(0.0..=1.0).contains(sample)) {
+            let message = format!("expected a share from 0 to 1 such as 0.01, but found {sample}");
+            self.problems.push(self.document.problem("/traces/sample", message));
+        }
+        let is_tls = |url: &str| url.starts_with("https:");
+        let url = self.document.value.pointer("/traces/otlp").and_then(Value::as_str);
+        if self.document.value.pointer("/traces/ca").is_some() && !url.is_some_and(is_tls) {
+            let message = "expected an https URL: certificates mean nothing without TLS";
+            self.problems.push(self.document.problem("/traces/otlp", message));
+        }
+    }
+
     fn at_least_a_second(&mut self, pointer: &str) {
         let span = self.document.value.pointer(pointer).and_then(Value::as_str);
         if let Some(span) = span

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::format::{
-    Authority, Client, Component, Duration, FieldName, Host, KeyUrl, ListenAddress, Method, Party, PathText,
-    PolicyName, SocketAddress, Subject, Tag, Text, WitnessKey,
+    Authority, Client, CollectorUrl, Component, Duration, FieldName, Host, KeyUrl, ListenAddress, Method,
+    Party, PathText, PolicyName, SocketAddress, Subject, Tag, Text, WitnessKey,
 };
 use super::listen::Listen;
 use crate::proof::Name;
@@ -46,6 +46,8 @@ pub struct ConfigFile {
     /// Types of structured fields beyond the standard ones, for components with `;sf`.
     #[schemars(with = "BTreeMap<String, FieldType>", extend("propertyNames" = {"format": "field-name"}))]
     pub structured_fields: BTreeMap<Text<FieldName>, FieldType>,
+    /// Where spans of checks are sent, for those who follow requests through a system. Without it, there are none.
+    pub traces: Option<Traces>,
     /// How the relay stops.
     pub drain: Drain,
     /// What is written to standard error.
@@ -67,6 +69,7 @@ impl Default for ConfigFile {
             limits: Limits::default(),
             denials: Denials::default(),
             structured_fields: BTreeMap::new(),
+            traces: None,
             drain: Drain::default(),
             log: Log::default(),
         }
@@ -341,6 +344,21 @@ pub struct PolicyReceipt {
     /// Whom it is for (`aud`): the backend accepts those alone that name it. Give each backend a name of its own, or one
     /// can use up what was meant for another.
     pub audience: Text<Party>,
+}
+
+/// Spans of checks (OpenTelemetry).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector, such as `http://localhost:4317`: OTLP over gRPC. It learns ids of decisions, codes and names of policies,
+    /// and nothing of the requests.
+    pub otlp: Text<CollectorUrl>,
+    /// Certificates of the authorities that its own is checked against, in PEM. Without it, those of Mozilla's list.
+    pub ca: Option<String>,
+    /// Of the requests that are in no trace, the share that begins one: from 0 to 1. Those in a trace follow what it says of
+    /// itself.
+    #[serde(default)]
+    pub sample: f64,
 }
 
 /// What receipts say, and who signs them.

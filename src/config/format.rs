@@ -70,6 +70,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
     match format {
         Authority::NAME => read::<Authority>(text),
         Client::NAME => read::<Client>(text),
+        CollectorUrl::NAME => read::<CollectorUrl>(text),
         Component::NAME => read::<Component>(text),
         Duration::NAME => read::<Duration>(text),
         FieldName::NAME => read::<FieldName>(text),
@@ -113,6 +114,11 @@ formats! {
     };
     /// Whom a certificate is for.
     Client(ClientName) = "client-name", |text| text.parse();
+    /// Where spans are sent.
+    CollectorUrl(Box<str>) = "collector-url", |text| match outbound::plain_url(text) {
+        Some(uri) if matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("/")) => Ok(text.into()),
+        _ => Err(format!("expected the URL of a collector such as http://localhost:4317, but found {text:?}")),
+    };
     /// A component identifier.
     Component(Name<'static>) = "component", |text| Name::parse(text).map_err(|error| error.to_string());
     /// Whole seconds.

@@ -16,6 +16,7 @@ use crate::policy::{
     Approvals, Condition, Evidence, External, Match, Mode, Needed, Policies, Policy, Protect, ProtectBy,
     Submission, Submitter, Terms,
 };
+use crate::traces::TraceSettings;
 use crate::verify::{BodyRule, FieldType, FieldTypes, QueryRule, Requirement};
 
 impl file::ConfigFile {
@@ -71,6 +72,7 @@ impl file::ConfigFile {
             },
             field_types: FieldTypes::default().with(field_types),
             drain: Drain { delay: seconds(self.drain.delay), timeout: seconds(self.drain.timeout) },
+            traces: self.traces.map(|traces| traces.lower(folder)),
             log: self.log,
             path: None,
             fixed: serde_json::Map::default(),
@@ -108,6 +110,16 @@ impl file::Tls {
             certificate: folder.join(self.certificate),
             key: folder.join(self.key),
             clients: self.client_ca.map(|file| TlsClients { authorities: folder.join(file), names }),
+        }
+    }
+}
+
+impl file::Traces {
+    fn lower(self, folder: &Path) -> TraceSettings {
+        TraceSettings {
+            url: self.otlp.into_inner().0,
+            ca: self.ca.map(|file| folder.join(file)),
+            sample: self.sample,
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::evidence::{Durability, Pace};
 use crate::keys::remote::RemoteSettings;
 use crate::limits::Limits;
 use crate::policy::Policies;
+use crate::traces::TraceSettings;
 use crate::verify::FieldTypes;
 use document::Document;
 
@@ -67,6 +68,7 @@ pub struct Config {
     pub in_flight_bytes: usize,
     pub denials: Denials,
     pub field_types: FieldTypes,
+    pub traces: Option<TraceSettings>,
     pub drain: Drain,
     pub log: file::Log,
     /// The file that this was read from, if it was one.

@@ -143,14 +143,9 @@ fn opaque(code: Code) -> (u16, &'static str) {
 
 /// The facts of the decision, for access logs and later filters: namespace `envoy.filters.http.ext_authz`.
 fn metadata(decision: &Decision) -> Struct {
-    let (verdict, grant) = match &decision.verdict {
-        Verdict::Allowed(grant) => ("allow", Some(grant)),
-        Verdict::Observed => ("observe", None),
-        Verdict::Denied { .. } => ("deny", None),
-    };
     let list = |values: Vec<Value>| Value { kind: Some(Kind::ListValue(ListValue { values })) };
     let mut fields = HashMap::from([
-        ("decision".to_owned(), text(verdict)),
+        ("decision".to_owned(), text(decision.verdict.as_str())),
         ("code".to_owned(), text(decision.code().map_or("", Code::as_str))),
         ("policy".to_owned(), text(decision.policy.as_deref().unwrap_or_default())),
         ("id".to_owned(), text(&decision.id.to_string())),
@@ -163,7 +158,7 @@ fn metadata(decision: &Decision) -> Struct {
     if decision.unrecorded.is_some() {
         fields.insert("evidence".to_owned(), text("missing"));
     }
-    if let Some(grant @ Grant::Verified(_)) = grant {
+    if let Verdict::Allowed(grant @ Grant::Verified(_)) = &decision.verdict {
         fields.insert("subjects".to_owned(), list(grant.keys().map(|key| text(&key.subject)).collect()));
         fields.insert("key_ids".to_owned(), list(grant.keys().map(|key| text(&key.id)).collect()));
     }

@@ -58,7 +58,7 @@ pub fn newest_created(request: &Request<'_>, limits: &Limits) -> Option<Timestam
 pub async fn explain(relay: &Relay, asked: Asked<'_>) -> Story {
     let (now, rules) = (relay.clock.now(), relay.rules());
     let decision = relay
-        .check(&rules, asked.request.clone(), relay.admission.admit(asked.bytes), Stopwatch::start())
+        .check(&rules, asked.request.clone(), relay.admission.admit(asked.bytes), &mut Stopwatch::start())
         .await;
     let mut story = Story {
         request: RequestStory { source: asked.source, notes: asked.notes, ..RequestStory::default() },

@@ -2,11 +2,12 @@
 //! client sends becomes one.
 
 mod process;
+mod stopwatch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
@@ -18,26 +19,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::denial::Code;
 use crate::relay::{Decision, Relay, Verdict};
+pub use stopwatch::{Stage, Stopwatch};
 
 /// Upper bounds, in seconds: a check of one Ed25519 signature takes some 50 µs, and Envoy waits for half a second as it is
 /// shipped.
 const BUCKETS: [f64; 12] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
-
-/// A part of the way of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// From the message to a request.
-    Read,
-    /// Policies, signatures, digests, approvals, conditions.
-    Decide,
-    /// The proofs are noted as used.
-    Claim,
-    /// The decision is recorded.
-    Record,
-    /// The receipt is signed.
-    Receipt,
-}
 
 /// What a running relay takes new versions of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +45,12 @@ macro_rules! label_values {
     };
 }
 
-label_values!(Stage { Read = "read", Decide = "decide", Claim = "claim", Record = "record", Receipt = "receipt" });
+impl EncodeLabelValue for Stage {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.as_str(), encoder)
+    }
+}
+
 label_values!(Reloaded { Policies = "policies", Keys = "keys", Certificates = "certificates" });
 label_values!(Outcome { Success = "success", Failure = "failure" });
 label_values!(Decided { Allow = "allow", Deny = "deny", Observe = "observe" });
@@ -144,7 +136,7 @@ pub struct Metrics {
     registry: Registry,
     checks: Family<OfCheck, Counter>,
     duration: Histogram,
-    stages: [Histogram; 5],
+    stages: [Histogram; Stage::ALL.len()],
     reloads: Family<OfReload, Counter>,
     reload_success: Family<What, Gauge>,
     reloaded_at: Family<What, Gauge>,
@@ -189,7 +181,7 @@ impl Metrics {
         let metrics = Self {
             checks: Family::default(),
             duration: Histogram::new(BUCKETS),
-            stages: [Stage::Read, Stage::Decide, Stage::Claim, Stage::Record, Stage::Receipt].map(of),
+            stages: Stage::ALL.map(of),
             reloads: Family::default(),
             reload_success: Family::default(),
             reloaded_at: Family::default(),
@@ -338,34 +330,4 @@ impl Read {
 fn now() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Measures one stage after another.
-#[derive(Debug)]
-pub struct Stopwatch {
-    started: Instant,
-    lap: Instant,
-}
-
-impl Stopwatch {
-    #[must_use]
-    pub fn start() -> Self {
-        let started = Instant::now();
-        Self { started, lap: started }
-    }
-
-    /// A stage is over, and the next begins.
-    pub fn lap(&mut self, metrics: &Metrics, stage: Stage) {
-        let now = Instant::now();
-        if let Some(histogram) = metrics.stages.get(stage as usize) {
-            histogram.observe(now.duration_since(self.lap).as_secs_f64());
-        }
-        self.lap = now;
-    }
-
-    /// Since the first stage began.
-    #[must_use]
-    pub fn total(&self) -> Duration {
-        self.lap.duration_since(self.started)
-    }
 }

@@ -29,13 +29,14 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, Drain, Listen, on_keys, on_publishing};
 use crate::envoy::{AuthorizationService, FILE_DESCRIPTOR_SET};
-use crate::evidence::recorder::Recorder;
+use crate::evidence::recorder::{Recorder, host_name};
 use crate::keys::remote::{Remote, RemoteSettings};
 use crate::keys::store::{self, StoreError};
 use crate::metrics::Reloaded;
 use crate::relay::Relay;
 use crate::replay::MemoryStore;
 use crate::timestamp::Clock;
+use crate::traces::{Traces, TracesError};
 use arriving::Arriving;
 pub use evidence::EvidenceError;
 use listener::Listener;
@@ -52,7 +53,7 @@ const LOOKS: Duration = Duration::from_millis(250);
 const WINDOW_BYTES: u32 = 256 * 1024;
 
 /// So long the last checkpoint may take, with the witnesses that are asked to cosign it.
-const SEALING: Duration = Duration::from_secs(5);
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,8 @@ pub enum StartError {
     Listen { address: Listen, source: io::Error },
     #[error("the keys at {url} cannot be fetched: {source}")]
     Remote { url: String, source: io::Error },
+    #[error("traces cannot be sent: {0}")]
+    Traces(#[from] TracesError),
     #[error("signals cannot be listened to: {0}")]
     Signals(io::Error),
     #[error("the reflection service cannot be built: {0}")]
@@ -111,6 +114,7 @@ impl Server {
         let sources = Sources::of(&config, remotes.clone());
         let trust_store = store::load(&config.key_files, &[])?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
+        let traces = config.traces.as_ref().map(|settings| Traces::new(settings, host_name())).transpose()?;
         let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
         let listener = Listener::bind(&config.listen, tls.clone())
             .await
@@ -129,6 +133,7 @@ impl Server {
         let evidence = config.evidence.take();
         let mut relay = Relay::new(config, trust_store, store, Arc::clone(&clock));
         relay.receipts = receipts;
+        relay.traces = traces;
         // Last, so that nothing else keeps the relay from starting once its log says that it did.
         relay.evidence =
             evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
@@ -257,9 +262,12 @@ impl Server {
             () = drained => {}
             () = telling => {}
         }
-        let Some(evidence) = relay.evidence.is_some().then_some(relay) else { return Ok(()) };
-        let sealed = spawn_blocking(move || evidence.evidence.as_ref().map(Recorder::close));
-        timeout(SEALING, sealed).await.map_err(|_| "the evidence could not be sealed in time")??;
+        let closing = Arc::clone(&relay);
+        let sent = spawn_blocking(move || closing.traces.as_ref().map(Traces::close));
+        let sealed = spawn_blocking(move || relay.evidence.as_ref().map(Recorder::close));
+        timeout(CLOSING, sealed).await.map_err(|_| "the evidence could not be sealed in time")??;
+        // It bounds itself.
+        sent.await?;
         Ok(())
     }
 }

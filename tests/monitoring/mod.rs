@@ -3,3 +3,4 @@
 mod alerts;
 mod metrics;
 mod readiness;
+mod traces;

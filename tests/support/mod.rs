@@ -5,6 +5,7 @@ pub mod ask;
 pub mod backend;
 pub mod certificates;
 pub mod client;
+pub mod collector;
 pub mod deployed;
 pub mod envoy;
 pub mod evidence;
