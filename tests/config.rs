@@ -33,7 +33,7 @@ relay.yaml:5:28: the key "pth" is unknown: did you mean path?
 relay.yaml:6:22: expected a time such as 60s, but found 60
 relay.yaml:6:34: the derived component @nope is unknown
 relay.yaml:6:50: expected "bound" or "none" or "free", but found "boundd"
-relay.yaml:7:5: the key name is missing
+relay.yaml:7:5: the key "name" is missing
 relay.yaml:8:12: expected "none" or a mapping, but found "nope"
 relay.yaml:9:11: expected "enforce" or "observe", but found "observee"
 relay.yaml:10:29: expected a whole number of at least 1, but found 0
@@ -314,7 +314,7 @@ fn what_may_not_be_meant_is_remarked_upon() {
 #[test]
 fn mistakes_in_traces_are_reported_where_they_stand() {
     for (text, expected) in [
-        ("traces: {}", "relay.yaml:1:9: the key otlp is missing"),
+        ("traces: {}", "relay.yaml:1:9: the key \"otlp\" is missing"),
         (
             "traces: {otlp: localhost:4317}",
             "relay.yaml:1:16: expected the URL of a collector such as http://localhost:4317, but found \"localhost:4317\"",
@@ -360,11 +360,11 @@ relay.yaml:6:3: the key "audience" is unknown: expected one of issuer, keys, lif
 relay.yaml:8:33: expected a proof: a receipt says what was proven
 relay.yaml:9:46: expected a URL or another name in printable ASCII without spaces, but found ""
 relay.yaml:10:35: expected a mapping, but found "payments"
-relay.yaml:11:35: the key audience is missing"#
+relay.yaml:11:35: the key "audience" is missing"#
     );
     let without =
         "policies:\n  - {name: a, match: {}, receipt: {audience: payments}}\nreceipts: {lifetime: 60s}";
-    assert_eq!(problems(without), "relay.yaml:3:11: the key issuer is missing");
+    assert_eq!(problems(without), "relay.yaml:3:11: the key \"issuer\" is missing");
     assert_eq!(
         problems("policies:\n  - {name: a, match: {}, receipt: {audience: payments}}"),
         "relay.yaml:2:35: expected receipts as well, beside policies: who writes them, and with which key"
@@ -407,7 +407,7 @@ tls:
         r#"relay.yaml:1:9: expected an IP address and a port such as 0.0.0.0:8000, or unix: and a path, but found "unix:"
 relay.yaml:2:8: expected an IP address and a port such as 0.0.0.0:8001, but found "unix:/run/admin.sock"
 relay.yaml:3:1: expected no tls with a Unix socket: the mode of its file and of its folder says who reaches it
-relay.yaml:4:3: the key key is missing
+relay.yaml:4:3: the key "key" is missing
 relay.yaml:5:3: expected client_ca as well: without it no client has to show a certificate
 relay.yaml:5:13: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "*.internal"
 relay.yaml:5:27: expected a DNS name such as envoy.internal, or a URI such as spiffe://cluster.local/ns/a/sa/b, but found "10.0.0.1"

@@ -105,7 +105,7 @@ impl<'a> Check<'a> {
             if let Some(key) = required.as_str()
                 && !members.contains_key(key)
             {
-                self.problems.push(self.document.problem(pointer, format!("the key {key} is missing")));
+                self.problems.push(self.document.problem(pointer, format!("the key {key:?} is missing")));
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What a document shows for a shell, and what it says that is printed then.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{LOOK_AGAIN, PATIENCE};
 
 /// A block of commands, with the lines that the block after it shows as their output.
 pub struct Step {
@@ -49,6 +51,15 @@ pub fn free_port() -> u16 {
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
+    }
+}
+
+/// Waits until somebody listens there.
+pub fn until_listens(port: u16) {
+    let started = std::time::Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(started.elapsed() < PATIENCE, "nobody listens on {port}");
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
