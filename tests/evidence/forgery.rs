@@ -8,7 +8,7 @@ use proof_messenger_relay::evidence::note::{Cosigner, Note};
 use serde_json::{Value, json};
 
 use crate::support::ask::Ask;
-use crate::support::evidence::{LogWriter, ORIGIN, check, log_key, proof, sample, settings};
+use crate::support::evidence::{LogWriter, ORIGIN, check, check_from, log_key, proof, sample, settings};
 use crate::support::signer::Signer;
 
 fn found(report: &Report) -> Vec<(What, Option<Span>)> {
@@ -221,8 +221,13 @@ fn a_log_that_begins_late_is_no_sound_log() {
     // Nothing but the last checkpoint.
     let all = [(What::BeginsLate, Some(Span { first: 0, last: 39 }))];
     assert_eq!(found(&check(&log.lines[41], settings(), &[])), all);
-    // Where it was kept, it is where the log goes on.
-    assert_eq!(found(&check(&log.lines[41], settings(), &[&log.newest])), []);
+    // That there were records is no reason that there are none.
+    assert_eq!(found(&check(&log.lines[41], settings(), &[&log.newest])), all);
+    assert_eq!(found(&check(log.lines[20..].concat(), settings(), &[&first])), late);
+    // It may begin with what the files before it ended with, and with nothing else.
+    assert_eq!(found(&check_from(&first, log.lines[20..].concat(), &[&first, &log.newest])), []);
+    assert_eq!(found(&check_from(&log.newest, &log.lines[41], &[&log.newest])), []);
+    assert_eq!(found(&check_from(&first, &log.lines[41], &[&log.newest])), all);
     // Another history under the same key begins there.
     let mut fork = LogWriter::new(ORIGIN, log_key(ORIGIN));
     (0..20).for_each(|number| fork.record(sample(number + 1)));

@@ -3,7 +3,7 @@
 use proof_messenger_relay::evidence::check::{Span, What};
 use proof_messenger_relay::evidence::line::Line;
 
-use crate::support::evidence::{LogWriter, ORIGIN, check, check_files, settings};
+use crate::support::evidence::{LogWriter, ORIGIN, check, check_files, check_from, settings};
 
 #[test]
 fn a_log_as_it_was_written_is_sound() {
@@ -49,7 +49,7 @@ fn files_that_go_on_from_each_other_are_one_log() {
 
     // The older one may be away, where the checkpoint that it ends with was kept.
     let Line::Checkpoint(end) = Line::read(log.lines[ends[2] - 1].trim_end()).unwrap() else { panic!() };
-    let newer = check(newer, settings(), &[&log.newest, &end.note]);
+    let newer = check_from(&end.note, newer, &[&log.newest, &end.note]);
     assert_eq!(newer.findings, []);
     assert_eq!(newer.remarks[0].what, What::Elsewhere);
     assert_eq!((newer.logs[0].first, newer.logs[0].sealed), (30, 70));

@@ -202,13 +202,13 @@ async fn a_file_that_is_moved_away_is_sealed_and_the_log_goes_on_in_a_new_one() 
     assert!(stdout(&alone).contains("begins-late: "), "{}", stdout(&alone));
     let older = fs::read_to_string(recording.path("older.jsonl")).unwrap();
     fs::write(recording.path("older.txt"), older.lines().last().unwrap()).unwrap();
-    recording.is_sound(&["--checkpoint", "older.txt", "evidence.jsonl"]);
+    recording.is_sound(&["--begins-with", "older.txt", "evidence.jsonl"]);
     // The next start needs the new one only.
     fs::remove_file(recording.path("older.jsonl")).unwrap();
     let mut relay = Serving::start(recording.serve());
     allow(&relay, 1).await;
     relay.stop();
-    recording.is_sound(&["--checkpoint", "older.txt", "evidence.jsonl"]);
+    recording.is_sound(&["--begins-with", "older.txt", "evidence.jsonl"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -201,8 +201,18 @@ pub fn check(log: impl AsRef<[u8]>, settings: Settings, kept: &[&str]) -> Report
     check_files(&[("log", log.as_ref())], settings, kept)
 }
 
+/// Checks a log that may begin with this checkpoint.
+pub fn check_from(begin: &str, log: impl AsRef<[u8]>, kept: &[&str]) -> Report {
+    let mut checker = Checker::new(settings());
+    checker.begin(begin, Place { file: Arc::from("begin"), line: 1 });
+    checked(checker, &[("log", log.as_ref())], kept)
+}
+
 pub fn check_files(files: &[(&str, &[u8])], settings: Settings, kept: &[&str]) -> Report {
-    let mut checker = Checker::new(settings);
+    checked(Checker::new(settings), files, kept)
+}
+
+fn checked(mut checker: Checker, files: &[(&str, &[u8])], kept: &[&str]) -> Report {
     for note in kept {
         checker.keep(note, Place { file: Arc::from("kept"), line: 1 });
     }

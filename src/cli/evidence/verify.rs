@@ -22,10 +22,10 @@ Examples:
   (with log.format: json, since that has what the relay writes to standard error as well)
 
   A newer file alone, with the checkpoint that the older one ended with:
-  proof-messenger-relay evidence verify --key log.vkey --checkpoint april.txt may.jsonl
+  proof-messenger-relay evidence verify --key log.vkey --begins-with april.txt --checkpoint may.txt may.jsonl
 
 Older files stand before newer ones. A file that is not the first begins with the checkpoint that the one before ends with;
-without the older ones, that checkpoint must have been kept elsewhere.
+without the older ones, that checkpoint must have been kept elsewhere, and is given with --begins-with.
 Exit codes: 0 sound, 1 findings, 64 wrong usage, or a file that cannot be read.
 Remarks are no findings: what they are about is sealed, or is not there to be sealed yet.";
 
@@ -36,6 +36,9 @@ pub(in crate::cli) struct VerifyArgs {
     /// A checkpoint of the log that was kept elsewhere: a signed note, or its line of the log. May be repeated.
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// The checkpoint that the files before these ended with, kept elsewhere: the log may begin with it. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    begins_with: Vec<PathBuf>,
     /// Take the lines in any order, as a log pipeline may hand them over. This takes memory for each record.
     #[arg(long)]
     any_order: bool,
@@ -62,6 +65,10 @@ pub(super) fn run(args: VerifyArgs) -> Result<(), Failure> {
     for path in &args.checkpoint {
         let file = Arc::from(path.display().to_string());
         checker.keep(&checkpoint(path)?, Place { file, line: 1 });
+    }
+    for path in &args.begins_with {
+        let file = Arc::from(path.display().to_string());
+        checker.begin(&checkpoint(path)?, Place { file, line: 1 });
     }
     let inputs = Input::open_all(&args.files)?;
     let progress = progress(&inputs);

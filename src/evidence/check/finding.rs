@@ -66,7 +66,7 @@ pub enum What {
     /// From here on, remarks: the order of the variants says so.
     Reformatted,
     Uncovered,
-    /// The log begins with a checkpoint that was kept elsewhere.
+    /// The log begins with a checkpoint that it may begin with.
     Elsewhere,
     NotUnderstood,
     Redacted,

@@ -56,6 +56,8 @@ pub(super) struct Log {
     /// The last value that stands in the order of the tree.
     in_order: u64,
     seals: VecDeque<(u64, Hash)>,
+    /// What it may begin with.
+    may_begin: Vec<(u64, Hash, Place)>,
     /// What was kept elsewhere, the oldest first.
     kept: Vec<Seal>,
     /// One of these has more records.
@@ -91,12 +93,18 @@ impl Log {
             recent: VecDeque::new(),
             in_order: 0,
             seals: VecDeque::from([(0, CompactRange::starting_at(0).root())]),
+            may_begin: Vec::new(),
             kept: Vec::new(),
             is_cut_off: false,
             any_order,
             unordered: any_order.then(Unordered::default),
             trials: TRIALS_OF_ALL,
         }
+    }
+
+    /// A checkpoint that it may begin with.
+    pub(super) fn may_begin(&mut self, size: u64, root: Hash, place: Place) {
+        self.may_begin.push((size, root, place));
     }
 
     /// A checkpoint that was kept elsewhere.
@@ -186,15 +194,15 @@ impl Log {
         self.begins = seal.size;
         self.tree.clone_from(&seal.range);
         self.remember(seal);
-        let (what, text) = match self.kept.iter().find(|kept| (kept.size, kept.root) == (seal.size, seal.root)) {
-            Some(kept) => (
+        let known = self.may_begin.iter().find(|(size, root, _)| (*size, *root) == (seal.size, seal.root));
+        let (what, text) = match known {
+            Some((_, _, place)) => (
                 What::Elsewhere,
-                format!("these stand elsewhere: the log begins with the checkpoint at {}", kept.place),
+                format!("these stand elsewhere: the log begins with the checkpoint at {place}"),
             ),
             None => (
                 What::BeginsLate,
-                "the log begins behind these, and nobody vouches for what it begins with: give the older files too, or keep \
-                 the checkpoint that they end with elsewhere, and give that"
+                "the log begins behind these: give the older files too, or say which checkpoint it may begin with"
                     .to_owned(),
             ),
         };

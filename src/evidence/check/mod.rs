@@ -58,6 +58,8 @@ pub struct Checker {
     current: usize,
     /// Checkpoints that were kept elsewhere, of logs that did not come up yet.
     kept: HashMap<String, Vec<Seal>>,
+    /// Checkpoints that a log may begin with.
+    begins: Vec<(Checkpoint, Place)>,
     /// Records before those of any log that do not say to which one they belong: they are most likely of the first.
     orphans: Vec<Entry>,
     findings: Findings,
@@ -75,11 +77,20 @@ impl Checker {
             by_origin: HashMap::new(),
             current: 0,
             kept: HashMap::new(),
+            begins: Vec::new(),
             orphans: Vec::new(),
             findings: Findings::default(),
             counts: Counts::default(),
             proofs: ProofChecker::default(),
             order: 0,
+        }
+    }
+
+    /// A checkpoint that was kept elsewhere, and that a log may begin with: what stands before it is not here.
+    pub fn begin(&mut self, note: &str, place: Place) {
+        match self.signed(note) {
+            Ok((checkpoint, _)) => self.begins.push((checkpoint, place)),
+            Err(why) => self.findings.push(What::Checkpoint, None, None, vec![place], why),
         }
     }
 
@@ -196,6 +207,10 @@ impl Checker {
         }
         let key = keys_of(origin, &self.settings.keys).first().map(|key| key.name().to_owned());
         let mut log = Log::new(origin, key, place, self.settings.any_order);
+        for (checkpoint, place) in self.begins.iter().filter(|(checkpoint, _)| checkpoint.origin() == origin)
+        {
+            log.may_begin(checkpoint.size(), *checkpoint.root(), place.clone());
+        }
         self.kept.remove(origin).into_iter().flatten().for_each(|kept| log.keep(kept));
         self.orphans.drain(..).for_each(|orphan| log.record(orphan, &mut self.findings));
         let position = self.logs.len();
