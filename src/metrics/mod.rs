@@ -118,6 +118,11 @@ struct OfObservation {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfUrl {
+    url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfLoss {
     decision: Decided,
 }
@@ -135,11 +140,13 @@ impl MetricConstructor<Histogram> for Histograms {
 pub struct Metrics {
     registry: Registry,
     checks: Family<OfCheck, Counter>,
+    refused: Counter,
     duration: Histogram,
     stages: [Histogram; Stage::ALL.len()],
     reloads: Family<OfReload, Counter>,
     reload_success: Family<What, Gauge>,
     reloaded_at: Family<What, Gauge>,
+    keys_fetched: Family<OfUrl, Gauge>,
     certificate_expires: Gauge,
     read: Read,
 }
@@ -180,11 +187,13 @@ impl Metrics {
         let of = |stage| stages.get_or_create_owned(&OfStage { stage });
         let metrics = Self {
             checks: Family::default(),
+            refused: Counter::default(),
             duration: Histogram::new(BUCKETS),
             stages: Stage::ALL.map(of),
             reloads: Family::default(),
             reload_success: Family::default(),
             reloaded_at: Family::default(),
+            keys_fetched: Family::default(),
             certificate_expires: Gauge::default(),
             read: Read::default(),
             registry: Registry::default(),
@@ -196,6 +205,8 @@ impl Metrics {
             "Checks that were answered, by what became of them",
             metrics.checks.clone(),
         );
+        let help = "Messages that were refused before they were read";
+        registry.register("messages_refused", help, metrics.refused.clone());
         let help = "How long a check took, from its message to its answer";
         registry.register_with_unit("check_duration", help, Unit::Seconds, metrics.duration.clone());
         let help = "How long a part of a check took";
@@ -205,6 +216,8 @@ impl Metrics {
         registry.register("reload_success", help, metrics.reload_success.clone());
         let help = "When the version in force was taken up, in seconds since 1970";
         registry.register_with_unit("reload_timestamp", help, Unit::Seconds, metrics.reloaded_at.clone());
+        let help = "Whether the keys at a URL could be fetched the last time";
+        registry.register("keys_fetch_success", help, metrics.keys_fetched.clone());
         let help =
             "When the certificate of the gRPC port expires, in seconds since 1970; 0 where it has none";
         let expires = metrics.certificate_expires.clone();
@@ -230,6 +243,11 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
     }
 
+    /// Counts a message that was refused before it was read.
+    pub(crate) fn refused(&self) {
+        self.refused.inc();
+    }
+
     /// Counts a version that was read.
     pub fn reloaded(&self, what: Reloaded, is_good: bool) {
         let result = if is_good { Outcome::Success } else { Outcome::Failure };
@@ -238,6 +256,11 @@ impl Metrics {
         if is_good {
             self.reloaded_at.get_or_create(&What { what }).set(now());
         }
+    }
+
+    /// Notes whether the keys at a URL of the configuration could be fetched.
+    pub fn fetched(&self, url: &str, is_good: bool) {
+        self.keys_fetched.get_or_create(&OfUrl { url: url.to_owned() }).set(i64::from(is_good));
     }
 
     /// Whether the last version that was read of this is in force, and since when, in seconds since 1970.

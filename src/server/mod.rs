@@ -52,6 +52,9 @@ const LOOKS: Duration = Duration::from_millis(250);
 /// as much as a hundred messages of a usual size.
 const WINDOW_BYTES: u32 = 256 * 1024;
 
+/// How long a message to the other services may be, in bytes: they take names.
+const SMALL_BYTES: usize = 16 * 1024;
+
 /// So long the last checkpoint may take, with the witnesses that are asked to cosign it.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -124,7 +127,7 @@ impl Server {
             None => None,
         };
         let drain = config.drain;
-        let arriving = Arriving::new(config.in_flight_bytes / 2);
+        let arriving_bytes = config.in_flight_bytes / 2;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
         let on_policies = config.remarks.iter().map(ToString::to_string);
         let remarks =
@@ -138,8 +141,12 @@ impl Server {
         relay.evidence =
             evidence.map(|settings| evidence::start(settings, &relay.rules(), clock)).transpose()?;
         let relay = Arc::new(relay);
+        let arriving = Arriving::new(arriving_bytes, message_bytes, Arc::clone(&relay));
         relay.metrics.reloaded(Reloaded::Policies, true);
         relay.metrics.reloaded(Reloaded::Keys, true);
+        for remote in &remotes {
+            relay.metrics.fetched(&remote.settings.url, false);
+        }
         if let Some(tls) = &tls {
             relay.metrics.reloaded(Reloaded::Certificates, true);
             relay.metrics.certificate_expires(tls.expires().unix_seconds());
@@ -211,9 +218,10 @@ impl Server {
             .initial_stream_window_size(WINDOW_BYTES)
             .layer(self.arriving)
             .add_service(authorization)
-            .add_service(health_service)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?) // what many clients still speak
+            .add_service(health_service.max_decoding_message_size(SMALL_BYTES))
+            .add_service(reflection().build_v1()?.max_decoding_message_size(SMALL_BYTES))
+            // What many clients still speak.
+            .add_service(reflection().build_v1alpha()?.max_decoding_message_size(SMALL_BYTES))
             .serve_with_incoming_shutdown(connections, until(stopping.clone()));
         let http = async {
             if let Some(admin) = self.admin {
