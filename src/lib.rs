@@ -77,6 +77,7 @@ pub mod metrics;
 pub mod observed;
 
 pub mod receipt;
+mod regular_file;
 
 pub mod relay;
 pub mod rules;

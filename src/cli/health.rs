@@ -15,8 +15,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   HEALTHCHECK CMD [\"/proof-messenger-relay\", \"health\"]
 
 It asks /readyz at `admin`, where that is served, and prints what it says; otherwise it asks the gRPC health service at `listen`.
-Of the configuration it reads these addresses alone: a mistake in a new version says nothing about a relay that goes on with
-the last good one.";
+Of the configuration it reads these addresses alone: a wrong setting in a new version says nothing about a relay that goes on with
+the last good one. With --admin, or PROOF_MESSENGER_ADMIN, not even a file that is no YAML does.";
 
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {

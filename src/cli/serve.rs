@@ -60,8 +60,13 @@ impl SettingsArgs {
 
     /// Where the relay listens, whatever else is wrong with the configuration.
     pub(super) fn addresses(&self) -> Result<Addresses, Failure> {
-        let Addresses { listen, tls, admin } =
-            Addresses::load(self.config.as_deref()).map_err(Failure::usage)?;
+        let of_file = Addresses::load(self.config.as_deref());
+        // Who says where HTTP is served needs no file, and then it may be one that nobody can read.
+        let of_file = of_file.or_else(|problems| match self.admin {
+            Some(_) => Addresses::load(None),
+            None => Err(problems),
+        });
+        let Addresses { listen, tls, admin } = of_file.map_err(Failure::usage)?;
         let listen = self.listen.clone().unwrap_or(listen);
         Ok(Addresses { listen, tls, admin: self.admin.or(admin) })
     }

@@ -29,7 +29,7 @@ pub enum CheckError {
     Connect { address: String, source: tonic::transport::Error },
     #[error("cannot reach the relay at {address}: no connection within {timeout:?}")]
     Timeout { address: String, timeout: Duration },
-    #[error("the relay answered with an error: {}: {}", .0.code(), .0.message())]
+    #[error("the relay answered with an error: {}: {}", .0.code(), causes(.0))]
     Status(#[from] tonic::Status),
 }
 

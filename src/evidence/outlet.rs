@@ -1,24 +1,22 @@
 //! Where checkpoints go besides the log: a file, standard output, witnesses. What only its owner holds proves nothing to
 //! others.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rustix::fs::OFlags;
-
 use super::checkpoint::Checkpoint;
 use super::file;
 use super::file::Opened;
 use super::line::checkpoint_line;
-use super::note::{MAX_NOTE, Note, VerifierKey};
+use super::note::{Note, VerifierKey};
 use super::queue::Queue;
 use super::recorder::StartError;
 use super::witness::{Cosigned, Report, Witness, Witnesses};
+use crate::regular_file;
 
 /// Where checkpoints go.
 #[derive(Default)]
@@ -197,17 +195,10 @@ fn ask(
 
 fn kept(path: &Path, key: &VerifierKey) -> Result<Option<Checkpoint>, CheckpointFileError> {
     let foreign = |problem: &dyn std::fmt::Display| CheckpointFileError::Foreign(problem.to_string());
-    // Nobody is waited for who would write into a pipe.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+    let text = match regular_file::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result?,
     };
-    if !file.metadata()?.is_file() {
-        return Err(foreign(&"expected a regular file"));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_NOTE as u64 + 1).read_to_end(&mut text)?;
     let note = Note::parse(&text).map_err(|error| foreign(&error))?;
     note.verify(std::slice::from_ref(key)).map_err(|error| foreign(&error))?;
     Ok(Some(note.text().parse().map_err(|error| foreign(&error))?))

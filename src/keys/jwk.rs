@@ -118,6 +118,11 @@ pub fn parse_published_jwk_set(text: &[u8], owner: Option<&Owner>) -> Result<Vec
     keys.collect()
 }
 
+/// Whether this is a JWK Set without any entry.
+pub(crate) fn is_empty_jwk_set(text: &[u8]) -> bool {
+    entries(text).is_ok_and(|entries| entries.is_empty())
+}
+
 /// Reads the private JWK of somebody who signs requests, as `keys new` writes it.
 ///
 /// # Errors

@@ -8,11 +8,11 @@ pub mod store;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(crate) use jwk::kty_and_crv;
 pub use jwk::{
     JwkError, Owner, PrivateJwk, PublicJwk, Purpose, parse_jwk_set, parse_private_jwk, parse_private_jwk_for,
     parse_public_jwk_for, parse_published_jwk_set, public_jwk, thumbprint,
 };
+pub(crate) use jwk::{is_empty_jwk_set, kty_and_crv};
 
 use crate::crypto::PublicKey;
 

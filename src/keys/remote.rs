@@ -9,7 +9,7 @@ use ureq::Agent;
 use ureq::http::HeaderMap;
 use ureq::http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
-use super::{JwkError, Key, Owner, parse_published_jwk_set};
+use super::{JwkError, Key, Owner, is_empty_jwk_set, parse_published_jwk_set};
 use crate::crypto::{hex, sha256};
 use crate::outbound::{self, NoAuthorities};
 
@@ -129,7 +129,8 @@ impl Remote {
             return Ok(false);
         }
         let keys = parse_published_jwk_set(&text, self.settings.owner.as_ref())?;
-        if keys.is_empty() {
+        // Whoever publishes an empty set has withdrawn the keys. One of which nothing can be used says nothing.
+        if keys.is_empty() && !is_empty_jwk_set(&text) {
             return Err(FetchError::NoKeys);
         }
         let published = Published { keys: keys.into_iter().map(Arc::new).collect(), digest };

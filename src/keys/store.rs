@@ -1,13 +1,13 @@
 //! The trust store: JWK Sets from files and URLs, and what is wrong with them.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::remote::Remote;
 use super::{Directory, Key, parse_jwk_set};
 use crate::crypto::{hex, sha256};
+use crate::regular_file;
 
 /// What is wrong with a trust store: every problem, each with file and entry.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,8 @@ impl From<Directory> for TrustStore {
 pub fn digests(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Option<Vec<Box<str>>> {
     let mut problems = Vec::new();
     let paths: Vec<PathBuf> = patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect();
-    let of_files = paths.iter().map(|path| fs::read(path).ok().map(|text| hex(&sha256(&text)).into()));
+    let of_files =
+        paths.iter().map(|path| regular_file::read(path).ok().map(|text| hex(&sha256(&text)).into()));
     let of_remotes = remotes.iter().filter_map(|remote| remote.published());
     let digests = of_files.chain(of_remotes.map(|published| Some(published.digest.clone())));
     digests.collect::<Option<_>>().filter(|_| problems.is_empty())
@@ -57,7 +58,7 @@ pub fn load(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Result<TrustStore,
     let mut left_out = Vec::new();
     let mut origins: HashMap<Box<str>, String> = HashMap::new();
     for path in patterns.iter().flat_map(|pattern| files(pattern, &mut problems)).collect::<Vec<_>>() {
-        let entries = match fs::read(&path).map_err(|error| error.to_string()).and_then(|text| {
+        let entries = match regular_file::read(&path).map_err(|error| error.to_string()).and_then(|text| {
             digests.push(hex(&sha256(&text)).into());
             parse_jwk_set(&text).map_err(|error| error.to_string())
         }) {

@@ -41,16 +41,24 @@ impl Look {
 pub(super) struct Watch {
     seen: Option<Look>,
     taken: Option<Look>,
+    /// How many looks in a row were different.
+    restless: u32,
 }
+
+/// What changes for so many looks is read all the same: somebody who touches one file again and again must not keep a change of
+/// another out. Half of a file is refused, and the last good version stays.
+const RESTLESS: u32 = 2;
 
 impl Watch {
     /// Whether there is something new to be read. A file that is being written changes from look to look, and is left alone
-    /// until two in a row are the same.
+    /// until two in a row are the same, but not for ever.
     pub(super) fn settled(&mut self, look: Look) -> bool {
         let still = self.seen.as_ref() == Some(&look);
         self.seen = Some(look);
-        let new = still && self.taken != self.seen;
+        self.restless = if still { 0 } else { self.restless.saturating_add(1) };
+        let new = (still || self.restless > RESTLESS) && self.taken != self.seen;
         if new {
+            self.restless = 0;
             self.taken.clone_from(&self.seen);
         }
         new

@@ -88,7 +88,7 @@ impl Reloader {
         let mut looks = interval(LOOKS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let news = Arc::new(Notify::new());
-        let _kept = remote::keep(&self.sources.remotes, &self.relay.misses.subscribe(), &news);
+        let _kept = remote::keep(&self.sources.remotes, &self.relay, &news);
         loop {
             tokio::select! {
                 _ = stopping.changed() => return,
@@ -168,8 +168,14 @@ impl Reloader {
                 self.relay.metrics.reloaded(what, !is_bad);
             }
         }
+        let is_repaired = !self.problems.is_empty() && problems.is_empty();
         self.problems = problems;
-        let Some((rules, sources)) = new else { return !self.problems.is_empty() };
+        let Some((rules, sources)) = new else {
+            if is_repaired {
+                tracing::info!("nothing to reload: the files are again those that are in force");
+            }
+            return is_repaired || !self.problems.is_empty();
+        };
         let changes = rules.changes_of(&old);
         for remark in remarks {
             tracing::warn!(%remark, "configuration");

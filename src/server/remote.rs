@@ -2,26 +2,28 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use crate::keys::remote::Remote;
+use crate::relay::Relay;
 
 /// Fetches the keys of each URL again and again, one request at a time for each, and tells of what is new.
 ///
-/// `misses` tells of key ids that nobody knows. A request that has one is denied and does not wait: whoever publishes a key
+/// It is told of key ids that nobody knows. A request that has one is denied and does not wait: whoever publishes a key
 /// does it before they sign with it.
-pub(super) fn keep(remotes: &[Arc<Remote>], misses: &watch::Receiver<()>, news: &Arc<Notify>) -> JoinSet<()> {
+pub(super) fn keep(remotes: &[Arc<Remote>], relay: &Arc<Relay>, news: &Arc<Notify>) -> JoinSet<()> {
     let mut kept = JoinSet::new();
     for remote in remotes {
-        kept.spawn(keep_one(Arc::clone(remote), misses.clone(), Arc::clone(news)));
+        kept.spawn(keep_one(Arc::clone(remote), Arc::clone(relay), Arc::clone(news)));
     }
     kept
 }
 
-async fn keep_one(remote: Arc<Remote>, mut misses: watch::Receiver<()>, news: Arc<Notify>) {
+async fn keep_one(remote: Arc<Remote>, relay: Arc<Relay>, news: Arc<Notify>) {
     let url = &*remote.settings.url;
+    let mut misses = relay.misses.subscribe();
     let mut was_failing = false;
     loop {
         // What is missed from here on is asked for again.
@@ -30,6 +32,7 @@ async fn keep_one(remote: Arc<Remote>, mut misses: watch::Receiver<()>, news: Ar
         let fetched = spawn_blocking(move || of_thread.fetch().map_err(|error| error.to_string())).await;
         let fetched = fetched.unwrap_or_else(|error| Err(error.to_string()));
         let failing = fetched.is_err();
+        relay.metrics.fetched(url, !failing);
         match fetched {
             Ok(new) => {
                 if std::mem::take(&mut was_failing) {
@@ -41,11 +44,11 @@ async fn keep_one(remote: Arc<Remote>, mut misses: watch::Receiver<()>, news: Ar
             }
             Err(error) => {
                 if !std::mem::replace(&mut was_failing, true) {
-                    tracing::error!(
-                        url,
-                        error,
-                        "keys cannot be fetched: what was fetched before stays in force"
-                    );
+                    let kept = match remote.published() {
+                        Some(_) => "what was fetched before stays in force",
+                        None => "there are none from there",
+                    };
+                    tracing::error!(url, error, "keys cannot be fetched: {kept}");
                 }
                 if remote.expire() {
                     tracing::error!(url, "keys were not confirmed for too long: they are no longer in force");

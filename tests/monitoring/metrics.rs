@@ -118,6 +118,8 @@ async fn names_types_and_labels_are_what_is_documented() {
     ]);
     let recording = Recording::new(&json!({"file": "evidence.jsonl"}), &policies, &[]);
     recording.set("admin", json!("127.0.0.1:0"));
+    // Nobody publishes there.
+    recording.set("keys", json!([{"file": "people.jwks.json"}, {"url": "http://127.0.0.1:9/keys.json"}]));
     let relay = Serving::start(recording.serve());
     let mut client = connect(&relay.address).await;
     for path in ["/open", "/watched"] {

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Reloading, policy, settings};
+use super::{Reloading, policy, settings, write};
+use crate::support::LOOK_AGAIN;
 use crate::support::signer::{Signer, trust_store};
 
 /// By then a key that was taken out of the trust store no longer works.
@@ -116,9 +119,55 @@ async fn a_file_that_is_gone_changes_nothing() {
         assert!(relay.outcome()["problem"].as_str().unwrap().contains(name));
         assert_eq!(relay.decides(&alice).await, "one");
         fs::write(&path, text).unwrap();
-        relay.hang_up();
-        assert_eq!(relay.outcome()["message"], "nothing to reload: no file changed");
+        let message = relay.outcome()["message"].clone();
+        assert_eq!(message, "nothing to reload: the files are again those that are in force");
     }
+}
+
+/// Whoever can touch one file must not keep the revocation of a key in another one out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_never_comes_to_rest_keeps_no_key_in_force() {
+    let (alice, bob) = (Signer::ed25519("alice"), Signer::ed25519("bob"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("keys")).unwrap();
+    let path = |name: &str| folder.path().join("keys").join(name);
+    let (of_alice, of_bob) = (path("alice.jwks.json"), path("bob.jwks.json"));
+    fs::write(&of_alice, trust_store(&[&alice]).to_string()).unwrap();
+    fs::write(&of_bob, trust_store(&[&bob]).to_string()).unwrap();
+    let settings = json!({
+        "listen": "127.0.0.1:0", "keys": [{"file": "keys/*.jwks.json"}], "policies": policy("one"),
+    });
+    fs::write(folder.path().join("relay.yaml"), settings.to_string()).unwrap();
+    let text = trust_store(&[&alice]).to_string();
+    let mut relay = Reloading::serve(folder, "relay.yaml").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, touched) = (Arc::clone(&stop), of_alice.clone());
+    let touching = std::thread::spawn(move || {
+        while !stopped.load(Ordering::SeqCst) {
+            write(&touched, &text);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    });
+    fs::remove_file(of_bob).unwrap();
+    let removed = relay.outcome();
+    stop.store(true, Ordering::SeqCst);
+    touching.join().unwrap();
+    assert_eq!(removed["key_changes"], "removed bob");
+    assert_eq!(relay.decides(&bob).await, "key-unknown");
+    assert_eq!(relay.decides(&alice).await, "one");
+}
+
+/// A pipe that nobody writes to would hold every later change up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_not_waited_for() {
+    let (alice, bob) = (Signer::ed25519("alice"), Signer::ed25519("bob"));
+    let mut relay = Reloading::start(&settings(&policy("one")), &[&alice]).await;
+    let path = relay.folder.path().join("people.jwks.json");
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::from(0o600)).unwrap();
+    assert!(relay.outcome()["problem"].as_str().unwrap().contains("expected a regular file"));
+    relay.write_keys(&[&bob]);
+    assert_eq!(relay.outcome()["key_changes"], "added bob; removed alice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

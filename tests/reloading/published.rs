@@ -57,6 +57,21 @@ async fn a_key_that_nobody_knows_has_the_keys_fetched() {
     relay.until(&alice, "key-unknown").await;
 }
 
+/// Whoever publishes no key any more has withdrawn them all.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_set_takes_the_last_key_out() {
+    let alice = Signer::ed25519("alice");
+    let publisher = Publisher::start(&published(&[&alice])).await;
+    let mut relay = start(&publisher, &json!({})).await;
+    relay.until(&alice, "one").await;
+    // One of which nothing can be used says nothing of the others.
+    publisher.publish(200, r#"{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}"#);
+    assert_eq!(relay.decides(&Signer::ed25519("nobody")).await, "key-unknown");
+    publisher.publish(200, r#"{"keys": []}"#);
+    assert_eq!(relay.decides(&Signer::ed25519("nobody")).await, "key-unknown");
+    relay.until(&alice, "key-unknown").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unchanged_is_asked_for_by_its_tag() {
     let alice = Signer::ed25519("alice");
@@ -109,9 +124,7 @@ async fn what_is_no_key_set_leaves_the_last_good_one() {
     relay.until(&alice, "one").await;
     let private = json!({"keys": [alice.private_jwk()]}).to_string();
     let long = published(&[&alice]) + &" ".repeat(5 * 1024 * 1024);
-    for (status, text) in
-        [(500, ""), (200, "<html>"), (200, "{\"keys\": []}"), (200, &private), (200, &long), (404, "")]
-    {
+    for (status, text) in [(500, ""), (200, "<html>"), (200, &private), (200, &long), (404, "")] {
         publisher.publish(status, text);
         let before = publisher.state().answers.len();
         while publisher.state().answers.len() < before + 2 {

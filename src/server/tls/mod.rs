@@ -2,9 +2,9 @@
 
 mod clients;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::{fs, io};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::config::{TlsClients, TlsSettings};
 use crate::crypto::sha256;
 use crate::keys::private::{self, KeyFileError};
+use crate::regular_file;
 use crate::timestamp::{Clock as _, SystemClock, Timestamp};
 use clients::NamedClients;
 pub(super) use clients::reason;
@@ -131,7 +132,7 @@ struct Texts {
 
 impl Texts {
     fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
-        let read = |path: &PathBuf| fs::read(path).map_err(|error| at(path, error));
+        let read = |path: &PathBuf| regular_file::read(path).map_err(|error| at(path, error));
         let clients = settings.clients.as_ref();
         Ok(Self {
             certificate: read(&settings.certificate)?,
