@@ -31,7 +31,7 @@ pub(super) fn run(command: ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check { file, strict } => {
             let config = Config::load(&file).map_err(Failure::usage)?;
-            let keys = store::load(&config.key_files, &[]).map_err(Failure::usage)?.keys;
+            let keys = store::load(&config.key_files, &[], None).map_err(Failure::usage)?.keys;
             let name = file.display();
             let unplaced = on_keys(&config, &keys).into_iter().chain(on_publishing(&config));
             let remarks = Problems::new(&name.to_string(), config.remarks.clone()).and(unplaced);

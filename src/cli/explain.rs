@@ -98,7 +98,7 @@ impl Clock for Still {
 
 pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     let config = Config::load_or_built_in(args.config.as_deref()).map_err(Failure::usage)?;
-    let keys = store::load(&config.key_files, &[]).map_err(Failure::usage)?;
+    let keys = store::load(&config.key_files, &[], None).map_err(Failure::usage)?;
     for remote in &config.key_urls {
         eprintln!("the keys at {} are not fetched: add a file with them to decide by", remote.url);
     }

@@ -46,12 +46,16 @@ pub fn digests(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Option<Vec<Box<
 /// Loads every file that the patterns name, and what was fetched from the URLs, into one directory.
 ///
 /// A URL whose keys have an id that stands elsewhere is left out, with all its keys: whoever publishes there must not be able
-/// to keep a change of the files out.
+/// to keep a change of the files out. Of two URLs the one keeps the id whose key has it among those in force.
 ///
 /// # Errors
 /// Every file that cannot be read, every entry of one that cannot be used and every id that stands twice. A trust store is
 /// taken whole or not at all: half of one would revoke the other half.
-pub fn load(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Result<TrustStore, StoreError> {
+pub fn load(
+    patterns: &[PathBuf],
+    remotes: &[Arc<Remote>],
+    in_force: Option<&Directory>,
+) -> Result<TrustStore, StoreError> {
     let mut problems = Vec::new();
     let mut keys: Vec<Arc<Key>> = Vec::new();
     let mut digests = Vec::new();
@@ -84,9 +88,18 @@ pub fn load(patterns: &[PathBuf], remotes: &[Arc<Remote>]) -> Result<TrustStore,
             }
         }
     }
-    for remote in remotes {
-        let Some(published) = remote.published() else { continue };
-        digests.push(published.digest.clone());
+    let mut of_urls: Vec<_> =
+        remotes.iter().filter_map(|remote| Some((remote, remote.published()?))).collect();
+    digests.extend(of_urls.iter().map(|(_, published)| published.digest.clone()));
+    // Those first that claim no id of somebody else's.
+    of_urls.sort_by_key(|(_, published)| {
+        let is_anothers = |key: &Arc<Key>| {
+            let known = in_force.and_then(|keys| keys.find(&key.id));
+            known.is_some_and(|known| known.key.public != key.public)
+        };
+        published.keys.iter().any(is_anothers)
+    });
+    for (remote, published) in of_urls {
         let url = &remote.settings.url;
         let mut ids = HashSet::new();
         let mut is_taken = |id: &str| origins.contains_key(id) || !ids.insert(Box::<str>::from(id));

@@ -115,7 +115,7 @@ impl Server {
         let remotes = config.key_urls.iter().cloned().map(remote);
         let remotes = remotes.collect::<Result<Vec<_>, _>>()?;
         let sources = Sources::of(&config, remotes.clone());
-        let trust_store = store::load(&config.key_files, &[])?;
+        let trust_store = store::load(&config.key_files, &[], None)?;
         let receipts = config.receipts.as_ref().map(receipts::load).transpose()?;
         let traces = config.traces.as_ref().map(|settings| Traces::new(settings, host_name())).transpose()?;
         let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);

@@ -207,7 +207,8 @@ impl Sources {
             self.keys.clone_from(&config.key_files);
         }
         let is_known = store::digests(&self.keys, &self.remotes).as_ref() == Some(&current.key_digests);
-        let keys = if is_known { None } else { Some(store::load(&self.keys, &self.remotes)) };
+        let keys =
+            if is_known { None } else { Some(store::load(&self.keys, &self.remotes, Some(&current.keys))) };
         let keys = keys.transpose().unwrap_or_else(|problems| {
             reading.problems.push((Reloaded::Keys, problems.to_string()));
             None

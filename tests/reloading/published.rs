@@ -185,3 +185,28 @@ async fn a_published_key_takes_nobodys_name() {
     relay.until(&Signer::ed25519("yves"), "one").await;
     relay.until(&usurper, "one").await;
 }
+
+/// Nor the name of a key that another one publishes, though it stands behind in the settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_key_takes_no_name_of_another_publisher() {
+    let (alice, bob, mut usurper) =
+        (Signer::ed25519("alice"), Signer::ed25519("bob"), Signer::ed25519("mallory"));
+    usurper.id = "bob".to_owned();
+    let (first, second) =
+        (Publisher::start(&published(&[&alice])).await, Publisher::start(&published(&[&bob])).await);
+    let source = |publisher: &Publisher| json!({"url": publisher.url(), "refresh": "24h", "cooldown": "0s"});
+    let settings = json!({
+        "listen": "127.0.0.1:0",
+        "keys": [{"file": "people.jwks.json"}, source(&first), source(&second)],
+        "policies": [{"name": "one", "match": {}}],
+    });
+    let mut relay = Reloading::start(&settings, &[&Signer::ed25519("zoe")]).await;
+    relay.until(&alice, "one").await;
+    relay.until(&bob, "one").await;
+    first.publish(200, &published(&[&alice, &usurper]));
+    assert_eq!(relay.decides(&Signer::ed25519("nobody")).await, "key-unknown");
+    // All that the usurper publishes is left out.
+    relay.until(&alice, "key-unknown").await;
+    assert_eq!(relay.decides(&bob).await, "one");
+    assert_eq!(relay.decides(&usurper).await, "signature-invalid");
+}

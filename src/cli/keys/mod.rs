@@ -36,7 +36,7 @@ pub(super) fn run(command: KeysCommand) -> Result<(), Failure> {
 }
 
 fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
-    let directory = store::load(files, &[]).map_err(Failure::usage)?.keys;
+    let directory = store::load(files, &[], None).map_err(Failure::usage)?.keys;
     let mut keys: Vec<_> = directory.iter().collect();
     keys.sort_by(|a, b| (&a.subject, &a.id).cmp(&(&b.subject, &b.id)));
     if as_json {
