@@ -175,8 +175,11 @@ fn start_log(Log { level, format }: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     // Of the libraries only what is wrong: their details are frames, not decisions.
-    let filter =
-        Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("proof_messenger_relay", level);
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        // It warns of each attempt, and then says that it gives up.
+        .with_target("opentelemetry-otlp", level.min(LevelFilter::ERROR))
+        .with_target("proof_messenger_relay", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Json => {

@@ -28,7 +28,7 @@ const KEYS_MAX_AGE: &str = "public, max-age=300";
 const CONNECTIONS: usize = 64;
 
 /// So long the head of a request may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// So long a connection may take for its one request. Whoever asks and does not read takes a place for no longer.
 const LIFE: Duration = Duration::from_secs(10);

@@ -129,7 +129,11 @@ impl Server {
         let drain = config.drain;
         let arriving_bytes = config.in_flight_bytes / 2;
         let message_bytes = 2 * config.limits.header_bytes + config.limits.body_bytes + 64 * 1024;
-        let on_policies = config.remarks.iter().map(ToString::to_string);
+        let on_socket = match &config.listen {
+            Listen::Unix(path) => unix_socket::remark(path),
+            Listen::Tcp(_) => None,
+        };
+        let on_policies = on_socket.into_iter().chain(config.remarks.iter().map(ToString::to_string));
         let remarks =
             on_policies.chain(on_keys(&config, &trust_store.keys)).chain(on_publishing(&config)).collect();
         let store = Arc::new(MemoryStore::new(config.replay_capacity));

@@ -54,6 +54,21 @@ fn file(path: &Path) -> io::Result<File> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
+/// A remark on a folder where everybody can make and remove files: whoever does can answer in the relay's place. Where it is sticky,
+/// as `/tmp` is, nobody removes what is somebody else's. One that only the containers of a pod have looks like that too.
+pub(super) fn remark(path: &Path) -> Option<String> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o002;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mode = fs::metadata(folder).ok()?.mode();
+    (mode & (STICKY | OTHERS_WRITE) == OTHERS_WRITE).then(|| {
+        format!(
+            "listen: everybody on this machine can put another socket into {}, and answer in the relay's place",
+            folder.display()
+        )
+    })
+}
+
 async fn make_room(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -57,10 +57,8 @@ impl Project {
             let commands =
                 step.commands.replace("docker build --tag proof-messenger/relay-server ../..\n", "");
             let (_, published) = self.published;
-            let port = self.port.to_string();
-            let commands = commands
-                .replace(&format!("localhost:{published}"), &format!("localhost:{port}"))
-                .replace(&format!("listens {published}"), &format!("listens {port}"));
+            let port = self.port;
+            let commands = commands.replace(&format!(":{published}"), &format!(":{port}"));
             writeln!(script, "echo '=== {position}'\n{commands}").unwrap();
         }
         shell::assert_printed(&steps, &self.output(&script));

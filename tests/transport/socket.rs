@@ -58,6 +58,21 @@ async fn a_socket_that_somebody_answers_at_is_left_alone() {
 
 /// A program that hangs is there all the same.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_where_everybody_makes_files_is_remarked_upon() {
+    let files = Files::new("listen: unix:run/relay.sock\n", &[]);
+    let folder = files.path().join("run");
+    fs::create_dir(&folder).unwrap();
+    for (mode, is_remarked) in [(0o777, true), (0o1777, false), (0o770, false)] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        let mut relay = Serving::start(program(files.path(), &SERVE));
+        relay.stop();
+        let remarks =
+            relay.said.iter().any(|line| line["remark"].to_string().contains("another socket into run"));
+        assert_eq!(remarks, is_remarked, "{mode:o}: {:?}", relay.said);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_with_a_full_queue_is_left_alone() {
     let files = Files::new(SOCKET, &[]);
     let path = files.path().join("relay.sock");
