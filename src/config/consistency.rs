@@ -198,8 +198,7 @@ impl<'d> Check<'d> {
         }
     }
 
-    /// A receipt that is over when it is written would have every request refused by its backend, and checkpoints without a
-    /// pause would be all that the log has.
+    /// A share, and certificates only where they mean something.
     fn traces(&mut self) {
         let sample = self.document.value.pointer("/traces/sample").and_then(Value::as_f64);
         if let Some(sample) = sample.filter(|sample| !(0.0..=1.0).contains(sample)) {
@@ -214,6 +213,8 @@ impl<'d> Check<'d> {
         }
     }
 
+    /// A receipt that is over when it is written would have every request refused by its backend, and checkpoints without a
+    /// pause would be all that the log has.
     fn at_least_a_second(&mut self, pointer: &str) {
         let span = self.document.value.pointer(pointer).and_then(Value::as_str);
         if let Some(span) = span

@@ -13,6 +13,7 @@ use super::merkle::{CompactRange, Hash, consistency_proof, leaf_hash};
 use super::note::{Note, VerifierKey};
 use super::sealed::Sealed;
 use crate::crypto::{hex, sha256};
+use crate::regular_file;
 
 /// A checkpoint that the relay wrote begins so.
 const CHECKPOINT: &[u8] = b"{\"checkpoint\":";
@@ -47,8 +48,6 @@ pub struct Opened {
     pub tree: CompactRange,
     /// How many records a checkpoint covers.
     pub sealed: u64,
-    /// Whether a size was asked for.
-    pub has_kept: bool,
     /// The root of the tree at the size that was asked for, where the last checkpoint does not lie behind it.
     pub kept_root: Option<Hash>,
     pub set_aside: Option<SetAside>,
@@ -129,7 +128,7 @@ pub fn go_on(path: &Path, key: &VerifierKey, kept: Option<u64>) -> Result<Opened
     }
     // Only now: of a file that is not gone on with, nothing is touched.
     let set_aside = if length < end { Some(set_aside(&mut file, length, path)?) } else { None };
-    Ok(Opened { file, length, tree, sealed, has_kept: kept.is_some(), kept_root, set_aside })
+    Ok(Opened { file, length, tree, sealed, kept_root, set_aside })
 }
 
 /// Takes up a line behind the last checkpoint. Nothing seals it yet, and this relay is about to: it must be one that this relay
@@ -271,14 +270,10 @@ fn set_aside(file: &mut File, begin: u64, path: &Path) -> Result<SetAside, OpenE
     name.push(".torn");
     let to = PathBuf::from(name);
     let mut options = OpenOptions::new();
-    // Whoever may make files there must not make the relay write elsewhere, or wait.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    options.append(true).create(true).mode(MODE).custom_flags(flags.bits().cast_signed());
-    let open = || {
-        let aside = options.open(&to)?;
-        if aside.metadata()?.is_file() { Ok(aside) } else { Err(io::Error::other("expected a regular file")) }
-    };
-    let mut aside = open().map_err(|source| OpenError::Torn(to.clone(), source))?;
+    options.append(true).create(true).mode(MODE);
+    // Whoever may make files there must not make the relay write elsewhere.
+    let aside = regular_file::open(&to, &mut options, OFlags::NOFOLLOW);
+    let mut aside = aside.map_err(|source| OpenError::Torn(to.clone(), source))?;
     aside.write_all(&torn)?;
     aside.write_all(b"\n")?;
     aside.sync_all()?;

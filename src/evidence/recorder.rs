@@ -102,13 +102,16 @@ impl Recorder {
     pub fn start(setup: Setup, rules: &Rules, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
         let Setup { target, signer, durability, pace, instance, redact, outlets } = setup;
         let name = signer.verifier().name();
+        let mut missing = None;
         let (origin, opened) = match &target {
             Target::File(path) => {
                 let kept = outlets.kept(signer.verifier())?;
                 let opened = file::go_on(path, signer.verifier(), kept.as_ref().map(Checkpoint::size))
                     .map_err(|source| StartError::Open { path: path.clone(), source })?;
-                if let Some(kept) = &kept {
-                    outlets.agree(kept, &opened)?;
+                match &kept {
+                    Some(kept) => outlets.agree(kept, &opened)?,
+                    None if opened.tree.end() > 0 => missing.clone_from(&outlets.file),
+                    None => {}
                 }
                 (name.to_owned(), Some(opened))
             }
@@ -116,8 +119,6 @@ impl Recorder {
             Target::Stdout => (format!("{name}/{}", Uuid::now_v7()), None),
         };
         let set_aside = opened.as_ref().and_then(|opened| opened.set_aside.clone());
-        let is_missing = |opened: &file::Opened| !opened.has_kept && opened.tree.end() > 0;
-        let missing = outlets.file.clone().filter(|_| opened.as_ref().is_some_and(is_missing));
         let (sink, tree, sealed) = match (opened, target) {
             (Some(opened), Target::File(path)) => {
                 (Sink::file(opened.file, path, opened.length)?, opened.tree, opened.sealed)

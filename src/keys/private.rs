@@ -1,13 +1,15 @@
 //! Private keys of the relay's own, on disk: who else can read one decides what its signatures are worth.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use super::{JwkError, PrivateJwk, PublicJwk, Purpose, parse_private_jwk_for, parse_public_jwk_for};
+use crate::regular_file;
 
 /// A JWK has some two hundred bytes, an RSA key in PEM some three thousand. Whatever is much longer is another file.
 const LONGEST: u64 = 16 * 1024;
@@ -25,8 +27,6 @@ pub struct KeyFileError {
 pub enum KeyFileProblem {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    #[error("expected a regular file")]
-    NoFile,
     #[error("expected a private key, but found more than {LONGEST} bytes")]
     TooLong,
     #[error("expected a private key that only its owner can read and write, but found the mode {mode:04o}: chmod 600 {}", path.display())]
@@ -108,12 +108,8 @@ struct KeyFile {
 
 impl KeyFile {
     fn open(path: &Path) -> Result<Self, KeyFileProblem> {
-        // Whoever opens a pipe waits for its other end, and there may be none. What it became since then is looked at again.
-        let is_file = |metadata: &Metadata| metadata.is_file().then_some(()).ok_or(KeyFileProblem::NoFile);
-        is_file(&std::fs::metadata(path)?)?;
-        let file = File::open(path)?;
+        let file = regular_file::open(path, OpenOptions::new().read(true), OFlags::empty())?;
         let metadata = file.metadata()?;
-        is_file(&metadata)?;
         Ok(Self { file, metadata })
     }
 

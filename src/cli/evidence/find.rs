@@ -173,14 +173,30 @@ impl Finder<'_> {
                 "the logs {other} and {origin} both have a record {id}: give the id of the decision, or the files of one log"
             )));
         }
-        let mut candidates = std::mem::take(&mut log.found);
-        let sealed = candidates.iter().position(|candidate| log.seals_it(candidate)).unwrap_or_default();
-        let Candidate { index, place, evidence, leaf } = candidates.swap_remove(sealed);
+        let candidates = std::mem::take(&mut log.found).into_iter();
+        let mut candidates: Vec<(Candidate, Option<Seal>)> = candidates
+            .map(|candidate| {
+                let seal = log.seal(candidate.index);
+                (candidate, seal)
+            })
+            .collect();
+        let sealed = candidates
+            .iter()
+            .position(|(candidate, seal)| seal.as_ref().is_some_and(|seal| seal.confirms(candidate)));
+        let (Candidate { index, place, evidence, leaf }, seal) =
+            candidates.swap_remove(sealed.unwrap_or_default());
         // A copy changes nothing, and `evidence verify` tells of it.
-        candidates.retain(|other| (other.index, other.leaf) != (index, leaf));
-        let namesakes = candidates.into_iter().map(|other| other.place).collect();
-        let seal = log.seal(index);
+        candidates.retain(|(other, _)| (other.index, other.leaf) != (index, leaf));
+        let namesakes = candidates.into_iter().map(|(other, _)| other.place).collect();
         Ok(Found { log: origin, index, place, evidence, leaf, seal, namesakes })
+    }
+}
+
+impl Seal {
+    /// Whether it has the record at its place.
+    fn confirms(&self, Candidate { index, leaf, .. }: &Candidate) -> bool {
+        let (size, root) = (self.checkpoint.size(), self.checkpoint.root());
+        self.path.as_ref().is_some_and(|path| verify_inclusion(*index, size, leaf, path, root).is_ok())
     }
 }
 
@@ -196,14 +212,6 @@ impl Log {
         let mut seal = best.clone();
         seal.path = self.path(index, seal.checkpoint.size());
         Some(seal)
-    }
-
-    /// Whether the checkpoint that covers its place has it there.
-    fn seals_it(&self, candidate: &Candidate) -> bool {
-        let Some(seal) = self.seal(candidate.index) else { return false };
-        let (size, root) = (seal.checkpoint.size(), seal.checkpoint.root());
-        seal.path
-            .is_some_and(|path| verify_inclusion(candidate.index, size, &candidate.leaf, &path, root).is_ok())
     }
 
     fn path(&self, index: u64, size: u64) -> Option<Vec<Hash>> {

@@ -20,7 +20,6 @@ Examples:
   As a log pipeline hands it over:
   kubectl logs deployment/relay | proof-messenger-relay evidence verify --key log.vkey --any-order -
   (with log.format: json, since that has what the relay writes to standard error as well)
-
   A newer file alone, with the checkpoint that the older one ended with:
   proof-messenger-relay evidence verify --key log.vkey --begins-with april.txt --checkpoint may.txt may.jsonl
 
@@ -62,13 +61,12 @@ pub(super) fn run(args: VerifyArgs) -> Result<(), Failure> {
     };
     let has_witnesses = !settings.witnesses.is_empty();
     let mut checker = Checker::new(settings);
+    let place = |path: &Path| Place { file: Arc::from(path.display().to_string()), line: 1 };
     for path in &args.checkpoint {
-        let file = Arc::from(path.display().to_string());
-        checker.keep(&checkpoint(path)?, Place { file, line: 1 });
+        checker.keep(&checkpoint(path)?, place(path));
     }
     for path in &args.begins_with {
-        let file = Arc::from(path.display().to_string());
-        checker.begin(&checkpoint(path)?, Place { file, line: 1 });
+        checker.begin(&checkpoint(path)?, place(path));
     }
     let inputs = Input::open_all(&args.files)?;
     let progress = progress(&inputs);

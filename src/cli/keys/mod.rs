@@ -50,8 +50,7 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<(), Failure> {
                 })
             })
             .collect();
-        output::json(&keys)?;
-        return Ok(());
+        return output::json(&keys);
     }
     let now = SystemClock.now().unix_seconds();
     for key in keys {

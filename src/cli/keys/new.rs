@@ -132,8 +132,7 @@ fn for_receipts(args: &NewKey) -> Result<(), Failure> {
     }
     let public = jwk_of_the_relay(&key, &id, Purpose::Receipt);
     write_private(&args.private, &public, &key)?;
-    output::json(&public)?;
-    Ok(())
+    output::json(&public)
 }
 
 /// A key that nobody else has: it stands in no trust store, and has no subject and no roles.
