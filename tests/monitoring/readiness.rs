@@ -149,6 +149,12 @@ async fn the_program_says_whether_it_is_ready() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "policies ok: 1\nkeys ok: 0\nreplay ok: 0 of 900000\n");
     assert!(health("grpc.yaml").status.success());
+    // Who says where it is needs no file that can be read.
+    write("broken.yaml", "policies: [".to_owned());
+    assert_eq!(health("broken.yaml").status.code(), Some(64));
+    let there = format!("127.0.0.1:{admin}");
+    let output = run(folder.path(), &["health", "--config", "broken.yaml", "--admin", &there]);
+    assert!(output.status.success(), "{}", stderr(&output));
     relay.signal(rustix::process::Signal::TERM);
     while relay.next_line()["message"].as_str().is_none_or(|message| !message.starts_with("draining")) {}
     until_health(&relay.address.replace("0.0.0.0", "127.0.0.1"), 2).await;
