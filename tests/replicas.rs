@@ -1,8 +1,8 @@
 //! Three relays behind one Envoy, under steady load. One after another goes away.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -14,9 +14,10 @@ use tokio::time::{sleep, timeout};
 use crate::support::ask::{Ask, signing};
 use crate::support::backend::Backend;
 use crate::support::client;
-use crate::support::envoy::{Envoy, EnvoySetup};
+use crate::support::envoy::{Edit, Envoy, EnvoySetup};
 use crate::support::program::{Serving, program};
 use crate::support::signer::{Signer, trust_store};
+use crate::support::slow_relay::{SlowRelay, serve};
 use crate::support::{LOOK_AGAIN, PATIENCE, shell};
 
 const RELAYS: usize = 3;
@@ -84,8 +85,7 @@ impl Replicas {
             )
         };
         setup.edits.push((endpoints, format!("{endpoints}{}{}", endpoint(second), endpoint(third))));
-        let service = "                envoy_grpc: {cluster_name: relay}\n";
-        setup.edits.push((service, format!("{service}{}", example("                retry_policy:"))));
+        setup.edits.push(retry_policy(timeout));
         Envoy::start(setup).await
     }
 
@@ -117,6 +117,15 @@ fn example(begins: &str) -> String {
     examples.filter(|example| example.starts_with(begins)).collect()
 }
 
+/// The README's, for a filter that waits this long.
+fn retry_policy(timeout: &str) -> Edit {
+    let policy = example("                retry_policy:");
+    let shipped = format!("max_interval: {}", EnvoySetup::SHIPPED_TIMEOUT);
+    assert!(policy.contains(&shipped), "{policy}");
+    let service = "                envoy_grpc: {cluster_name: relay}\n";
+    (service, format!("{service}{}", policy.replace(&shipped, &format!("max_interval: {timeout}"))))
+}
+
 /// A request that somebody signs now.
 fn signed(signer: &Signer) -> Ask {
     let request = Ask::get("/transfers/7").for_envoy();
@@ -130,7 +139,8 @@ fn signed(signer: &Signer) -> Ask {
 /// Clients that send signed requests until they are told to stop.
 struct Load {
     stop: Arc<AtomicBool>,
-    failed: Arc<AtomicUsize>,
+    /// What was answered instead of what the backend says.
+    failed: Arc<Mutex<Vec<String>>>,
     passed: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<()>>,
 }
@@ -146,8 +156,13 @@ impl Load {
             load.clients.push(tokio::spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
                     let answer = client::http1(envoy, &signed(&alice).http1()).await;
-                    let counter = if answer.status == 200 { &passed } else { &failed };
-                    counter.fetch_add(1, Ordering::SeqCst);
+                    if answer.status == 200 {
+                        passed.fetch_add(1, Ordering::SeqCst);
+                    } else {
+                        let headers = &answer.headers;
+                        let text = format!("{} {headers:?} {}", answer.status, answer.text());
+                        failed.lock().unwrap().push(text);
+                    }
                     // Steady, and not all that the machine can do.
                     sleep(Duration::from_millis(5)).await;
                 }
@@ -166,13 +181,18 @@ impl Load {
         timeout(PATIENCE, passed).await.expect("requests that pass");
     }
 
-    /// How many failed, and how many passed.
-    async fn stop(self) -> (usize, usize) {
+    fn failed(&self) -> usize {
+        self.failed.lock().unwrap().len()
+    }
+
+    /// What failed, and how many passed.
+    async fn stop(self) -> (Vec<String>, usize) {
         self.stop.store(true, Ordering::SeqCst);
         for client in self.clients {
             client.await.unwrap();
         }
-        (self.failed.load(Ordering::SeqCst), self.passed.load(Ordering::SeqCst))
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap());
+        (failed, self.passed.load(Ordering::SeqCst))
     }
 }
 
@@ -198,7 +218,7 @@ async fn a_rolling_restart_loses_no_request() {
         replicas.until_asked(at).await;
     }
     let (failed, passed) = load.stop().await;
-    assert_eq!(failed, 0, "of {}", failed + passed);
+    assert!(failed.is_empty(), "beside {passed} that passed: {failed:#?}");
     assert!(passed > 500, "{passed}");
 }
 
@@ -215,13 +235,13 @@ async fn a_relay_that_is_killed_takes_what_is_in_flight_there_and_nothing_else()
     }
     replicas.relays[0].kill();
     load.until_passed(200).await;
-    let in_flight = load.failed.load(Ordering::SeqCst);
+    let in_flight = load.failed();
     // Each client has one request at a time, and each of Envoy's workers a connection whose end it has to notice.
     let workers = std::thread::available_parallelism().unwrap().get();
     assert!(in_flight <= CLIENTS * workers, "{in_flight}");
     load.until_passed(500).await;
     let (failed, _) = load.stop().await;
-    assert_eq!(failed, in_flight, "of later ones none");
+    assert_eq!(failed.len(), in_flight, "of later ones none: {failed:#?}");
 }
 
 /// Envoy's own pause before a retry is longer than the filter has: then more fails than what was in flight.
@@ -247,4 +267,21 @@ async fn one_client_loses_one_request_at_most_when_a_relay_is_killed() {
             || replicas.answered(at).await < 1.0
         {}
     }
+}
+
+/// The longest pause before a retry is Envoy's limit for every try, too.
+#[tokio::test]
+async fn the_retry_policy_leaves_a_check_all_the_time_that_the_filter_has() {
+    let alice = Signer::ed25519("alice");
+    let relay = SlowRelay::new(r#"{"policies": [{"name": "all", "match": {}}]}"#, &[&alice]);
+    let backend = Backend::start().await;
+    let mut setup = EnvoySetup::new(serve(relay.service.clone()).await, backend.address());
+    setup.relay_timeout = EnvoySetup::SHIPPED_TIMEOUT;
+    setup.edits.push(retry_policy(EnvoySetup::SHIPPED_TIMEOUT));
+    let envoy = Envoy::start(setup).await;
+
+    // The store does not answer, so the filter's time is up at some point.
+    assert_eq!(client::http1(envoy.address(), &signed(&alice).http1()).await.status, 503);
+    assert_eq!(envoy.stat("cluster.relay.upstream_rq_timeout").await, 1);
+    assert_eq!(envoy.stat("cluster.relay.upstream_rq_per_try_timeout").await, 0);
 }
