@@ -48,10 +48,11 @@ fn folder_with_alice() -> tempfile::TempDir {
 #[test]
 fn without_a_command_it_serves_and_denies_everything_and_says_how_to_change_that() {
     let folder = tempfile::tempdir().unwrap();
-    let mut serving = Serving::start(program(folder.path(), &["--listen", "127.0.0.1:0"]));
-    let advice = serving.next_line();
+    let serving = Serving::start(program(folder.path(), &["--listen", "127.0.0.1:0"]));
+    let advice = &serving.said[0];
     assert_eq!(advice["level"], "WARN");
-    assert!(advice["message"].as_str().unwrap().contains("--config"), "{advice}");
+    let remark = advice["remark"].as_str().unwrap();
+    assert!(remark.contains("every request is denied") && remark.contains("--config"), "{remark}");
     let answer =
         run(folder.path(), &["check", "--relay", &serving.address, "--url", "http://localhost/", "--json"]);
     assert_eq!(answer.status.code(), Some(1));

@@ -118,6 +118,9 @@ async fn what_does_not_end_is_cut_off() {
     // Connections are accepted in their order, so the silent one is there.
     assert_eq!(health(&relay.address, "").await, 1);
     relay.signal(Signal::INT);
+    // Without a delay there is nothing to say of one.
+    let first = relay.next_line();
+    assert!(first["message"].as_str().unwrap().starts_with("stopping"), "{first}");
     until_message(&mut relay, "what is still in flight is cut off");
     assert!(relay.wait().success());
 }

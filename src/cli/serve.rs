@@ -79,13 +79,13 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     start_log(config.log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let result = runtime.block_on(serve(config, args.settings.config.is_some()));
+    let result = runtime.block_on(serve(config));
     // What hangs in a thread of its own, such as a request to a witness, is not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
+async fn serve(config: Config) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     // A file that may not grow any more is a full disk: the write that fails says so, and the signal would end the relay.
@@ -120,13 +120,6 @@ async fn serve(config: Config, configured: bool) -> Result<(), Failure> {
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
-    if rules.policies.is_empty() {
-        let advice =
-            if configured { "add policies to the configuration file" } else { "start with --config FILE" };
-        tracing::warn!(
-            "there is no policy, so every request is denied: {advice}; `config default` prints a commented file"
-        );
-    }
     let (stop, stopping) = watch::channel(Stop::No);
     tokio::spawn(async move {
         let first = tokio::select! {

@@ -67,7 +67,10 @@ pub(super) fn on_receipts(document: &Document, config: &Config) -> Vec<Problem> 
 pub fn on_keys(config: &Config, keys: &Directory) -> Vec<String> {
     let mut remarks = Vec::new();
     if config.policies.is_empty() {
-        remarks.push("there is no policy: every request is denied".to_owned());
+        remarks.push(
+            "there is no policy, so every request is denied: `config default` prints a commented file for --config"
+                .to_owned(),
+        );
     }
     // Who publishes keys may have any role.
     let known = config.policies.iter().filter(|_| config.key_urls.is_empty());

@@ -257,12 +257,16 @@ impl Server {
         };
         let drained = async {
             shutdown.await;
-            tracing::info!("draining: not ready, and answering until the load is elsewhere");
             readiness.drain();
             tell(&health, false).await;
+            let delay = async {
+                tracing::info!("draining: not ready, and answering until the load is elsewhere");
+                sleep(self.drain.delay).await;
+            };
             tokio::select! {
-                () = sleep(self.drain.delay) => {}
+                biased;
                 () = hurry => {}
+                () = delay => {}
             }
             tracing::info!("stopping: what is in flight is finished first");
             drop(stop);
