@@ -14,6 +14,7 @@ Example:
 
 The proof is a C2SP tlog-proof, with the record in its `extra` line. Of the checkpoints that cover the record it takes
 those with the most cosignatures of the given witnesses, then those with the most signatures, and of these the oldest.
+It takes memory for each record of the log, in whatever order they stand.
 Exit codes: 0 written, 1 there is no such record, or nothing proves it, 64 wrong usage, or a file that cannot be read.";
 
 #[derive(Debug, Args)]

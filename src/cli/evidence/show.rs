@@ -21,6 +21,7 @@ Examples:
   With a value that the record shows as a hash only, so that the signature can be checked:
   proof-messenger-relay evidence show --key log.vkey --value 'authorization: Bearer …' evidence.jsonl 17
 
+It takes memory for each record of the log, in whatever order they stand.
 Exit codes: 0 told, 1 there is no such record, or something in the story does not hold, 64 wrong usage, or a file that
 cannot be read.";
 
