@@ -50,6 +50,7 @@ fn istio(rule: Rule) -> Option<&'static str> {
         Rule::ShadowMode => {
             "Take the annotation istio.io/dry-run away; to roll out step by step, use a policy's `mode: observe`."
         }
+        Rule::NoTimeout => "Set timeout: 0.5s.",
         Rule::StatusOnError => "Set statusOnError: \"503\".",
         Rule::PathAmbiguous => "Set pathNormalization.normalization: BASE, or leave it out.",
         Rule::RetryPolicy => {

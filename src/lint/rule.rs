@@ -178,7 +178,7 @@ rules! {
         fix "Set use_remote_address: true, and xff_num_trusted_hops to the number of your own proxies."
     NoTimeout Note "no-timeout"
         gain "Too short, and each stall fails honest requests; too long, and a relay that hangs makes the proxy hold the bodies of everyone."
-        fix "Set a timeout of 0.5s."
+        fix "Set a timeout of 0.5s, and max_interval of a retry policy to the same."
     StatusOnError Note "status-on-error"
         gain "Clients and monitoring take a failure of the relay for a decision."
         fix "Set status_on_error to 503."

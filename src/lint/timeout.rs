@@ -27,7 +27,25 @@ impl<'a> Linter<'a> {
                 let found = format!("expected a timeout up to {LONG}s, but found {}", timeout.shown());
                 self.report(Rule::NoTimeout, &timeout, found);
             }
-            _ => {}
+            Some(seconds) => self.tries(service, seconds),
+            None => {}
+        }
+    }
+
+    /// Envoy takes the longest pause before a retry for the time of every try as well, also of the first. Where it is not
+    /// stated, it is ten times the shortest.
+    fn tries(&mut self, service: &Node<'a>, timeout: f64) {
+        let pause = service.get("retry_policy").and_then(|policy| policy.get("retry_back_off"));
+        let Some(pause) = pause else { return };
+        let (stated, factor) = match pause.get("max_interval") {
+            Some(longest) => (longest, 1.0),
+            None => (pause.get("base_interval").unwrap_or(pause), 10.0),
+        };
+        if let Some(each) = stated.text().and_then(seconds).map(|seconds| seconds * factor)
+            && each < timeout
+        {
+            let found = format!("expected at least {timeout}s for each try, but found {each}s");
+            self.report(Rule::NoTimeout, &stated, found);
         }
     }
 }
