@@ -23,6 +23,15 @@ async fn start(publisher: &Publisher, of_source: &Value) -> Reloading {
     Reloading::start(&settings, &[&Signer::ed25519("zoe")]).await
 }
 
+/// A relay that has fetched the key of alice, which is published.
+async fn with_alice(of_source: &Value) -> (Signer, Publisher, Reloading) {
+    let alice = Signer::ed25519("alice");
+    let publisher = Publisher::start(&published(&[&alice])).await;
+    let mut relay = start(&publisher, of_source).await;
+    relay.until(&alice, "one").await;
+    (alice, publisher, relay)
+}
+
 fn published(signers: &[&Signer]) -> String {
     trust_store(signers).to_string()
 }
@@ -42,10 +51,8 @@ impl Reloading {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_nobody_knows_has_the_keys_fetched() {
-    let (alice, bob) = (Signer::ed25519("alice"), Signer::p256("bob"));
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({})).await;
-    relay.until(&alice, "one").await;
+    let bob = Signer::p256("bob");
+    let (alice, publisher, mut relay) = with_alice(&json!({})).await;
     assert_eq!(relay.decides(&Signer::ed25519("zoe")).await, "one");
     publisher.publish(200, &published(&[&alice, &bob]));
     relay.until(&bob, "one").await;
@@ -60,10 +67,7 @@ async fn a_key_that_nobody_knows_has_the_keys_fetched() {
 /// Whoever publishes no key any more has withdrawn them all.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_set_takes_the_last_key_out() {
-    let alice = Signer::ed25519("alice");
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({})).await;
-    relay.until(&alice, "one").await;
+    let (alice, publisher, mut relay) = with_alice(&json!({})).await;
     // One of which nothing can be used says nothing of the others.
     publisher.publish(200, r#"{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}"#);
     assert_eq!(relay.decides(&Signer::ed25519("nobody")).await, "key-unknown");
@@ -74,10 +78,7 @@ async fn an_empty_set_takes_the_last_key_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_unchanged_is_asked_for_by_its_tag() {
-    let alice = Signer::ed25519("alice");
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({})).await;
-    relay.until(&alice, "one").await;
+    let (alice, publisher, mut relay) = with_alice(&json!({})).await;
     while publisher.state().answers.len() < 3 {
         relay.decides(&Signer::ed25519("nobody")).await;
     }
@@ -88,10 +89,7 @@ async fn what_is_unchanged_is_asked_for_by_its_tag() {
 /// F12: however many keys a client makes up, there is one request, and then none before the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_a_flood_of_unknown_keys_makes_one_request() {
-    let alice = Signer::ed25519("alice");
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({"cooldown": "1h"})).await;
-    relay.until(&alice, "one").await;
+    let (_, publisher, mut relay) = with_alice(&json!({"cooldown": "1h"})).await;
     for number in 0..200 {
         assert_eq!(relay.decides(&Signer::ed25519(&format!("nobody-{number}"))).await, "key-unknown");
     }
@@ -101,10 +99,8 @@ async fn f12_a_flood_of_unknown_keys_makes_one_request() {
 /// F11: what the message says about where its key is, is never followed, and neither is a redirect.
 #[tokio::test(flavor = "multi_thread")]
 async fn f11_nothing_but_the_operators_url_is_asked() {
-    let (alice, mallory) = (Signer::ed25519("alice"), Publisher::start(&published(&[])).await);
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({})).await;
-    relay.until(&alice, "one").await;
+    let mallory = Publisher::start(&published(&[])).await;
+    let (alice, publisher, mut relay) = with_alice(&json!({})).await;
     let mut forged = Signer::ed25519("mallory");
     forged.id = mallory.url();
     assert_eq!(relay.decides(&forged).await, "key-unknown");
@@ -118,10 +114,7 @@ async fn f11_nothing_but_the_operators_url_is_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_key_set_leaves_the_last_good_one() {
-    let alice = Signer::ed25519("alice");
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({})).await;
-    relay.until(&alice, "one").await;
+    let (alice, publisher, mut relay) = with_alice(&json!({})).await;
     let private = json!({"keys": [alice.private_jwk()]}).to_string();
     let long = published(&[&alice]) + &" ".repeat(5 * 1024 * 1024);
     for (status, text) in [(500, ""), (200, "<html>"), (200, &private), (200, &long), (404, "")] {
@@ -136,10 +129,7 @@ async fn what_is_no_key_set_leaves_the_last_good_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_nobody_confirms_go_out_of_force() {
-    let alice = Signer::ed25519("alice");
-    let publisher = Publisher::start(&published(&[&alice])).await;
-    let mut relay = start(&publisher, &json!({"max_stale": "1s"})).await;
-    relay.until(&alice, "one").await;
+    let (alice, publisher, mut relay) = with_alice(&json!({"max_stale": "1s"})).await;
     publisher.publish(503, "");
     // It is asked for, fails, and is tried again and again.
     assert_eq!(relay.decides(&Signer::ed25519("nobody")).await, "key-unknown");
