@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::ask::{Ask, signing};
 use crate::support::backend::Backend;
@@ -280,8 +280,10 @@ async fn the_retry_policy_leaves_a_check_all_the_time_that_the_filter_has() {
     setup.edits.push(retry_policy(EnvoySetup::SHIPPED_TIMEOUT));
     let envoy = Envoy::start(setup).await;
 
-    // The store does not answer, so the filter's time is up at some point.
+    // The store does not answer, so the filter's time is up at some point. Envoy tells the relay of it (grpc-timeout), and
+    // either of them may be the first to give up.
+    let began = Instant::now();
     assert_eq!(client::http1(envoy.address(), &signed(&alice).http1()).await.status, 503);
-    assert_eq!(envoy.stat("cluster.relay.upstream_rq_timeout").await, 1);
+    assert!(began.elapsed() > Duration::from_millis(400), "{:?}", began.elapsed());
     assert_eq!(envoy.stat("cluster.relay.upstream_rq_per_try_timeout").await, 0);
 }
